@@ -50,6 +50,8 @@ class LiveContentTask(Task):
         content = checkpoint.load(self.settings.teacher, self.kind)
         whole = from_dict(RecogniserConfig, content["config"]["model"], f"{self.settings.teacher}: config.model")
         self.model_config = replace(whole, future_frames=self.settings.future_frames)
+        known = KnownEncoder(whole, content["ema"])
+        self.units_of = [known.exact, known.rounded]
         self.agree(self.model_config, self.settings)
         self.teacher = Recogniser(whole)
         self.teacher.load_state_dict(content["ema"])
@@ -60,9 +62,8 @@ class LiveContentTask(Task):
             self.notes.append(f"{corpus.path} has other phones than the teacher: phone errors are not measured")
 
     def of_corpus(self) -> dict:
-        """Besides: whose units are learned, as trained and as an engine in fp16 has it."""
-        known = KnownEncoder(self.teacher.config, self.teacher.state_dict())
-        return super().of_corpus() | {"units_of": [known.exact, known.rounded]}
+        """Besides: the hashes of the teacher, as trained and as an engine in fp16 has it."""
+        return super().of_corpus() | {"units_of": self.units_of}
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)
