@@ -6,6 +6,7 @@ import torch
 from fastsvc.kernels import tiles
 from fastsvc.kernels.denoiser import condition, first, gated_conv, head, layers_tile, residual, skip
 from fastsvc.kernels.tiles import Tile
+from fastsvc.kernels.vocoder import upsample
 
 ARCHITECTURES = sorted(tiles.SHARED_BYTES)
 FRAMES = (1, 17, 94, 188, 1875, 11250)
@@ -139,3 +140,11 @@ def test_architectures():
         tiles.architecture(75)
     with pytest.raises(ValueError, match="no tile"):
         tiles.choose(64, 24, 64, 2, 90)
+
+
+def test_blocks_that_spill_on_sm_120_are_not_chosen():
+    """As compiled: a head of four warps keeps 16 bytes on the stack, 128 rows with a wide branch 48."""
+    last = head.tile(11250, 512, 80, torch.float16, 120, splits=4)
+    assert (last.rows, last.columns, last.warps) == (32, 128, 8)
+    wide, narrow = (upsample.tile(1024, 384, 192, 8, 2, torch.float16, 120, taps) for taps in (32, 4))
+    assert (wide.rows, wide.columns) == (64, 64) and (narrow.rows, narrow.columns) == (128, 64)
