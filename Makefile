@@ -10,6 +10,7 @@
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
 # make long   the tests that `make test` skips because they take long: whole servers, streams and terminals
+# make resources   compiles the kernels for six architectures: nothing spills (WIDTHS=--all-widths: all widths, for hours)
 # make scale   tests of convert --ray on simulated nodes, and of s3:// against a server of this machine
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
@@ -52,8 +53,8 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long scale crashes fuzz \
-	choir-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
+.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long resources scale crashes \
+	fuzz choir-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -111,6 +112,10 @@ page-pictures: $(TOOLS)
 
 long: $(TOOLS)
 	FASTSVC_LONG=1 $(PYTEST) -m "long or sampled" $(TESTS)
+
+# Without a GPU; writes bench/results/kernels.md.
+resources: $(TOOLS)
+	$(BIN)/python -m fastsvc.build.cubins.resources --check $(WIDTHS)
 
 # Simulated nodes and an S3 server need packages of 600 MB, so `make test` does without them.
 scale: $(TOOLS)

@@ -8,17 +8,14 @@ from bench import sass
 from bench.kernel_work import Work, phases
 from fastsvc.kernels import occupancy
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import LOAD_BYTES, PROCESSORS, TENSOR_RATE
+from fastsvc.kernels.tiles import L2_BYTES, LOAD_BYTES, PROCESSORS, TENSOR_RATE
 
 CLOCK_GHZ = {80: 1.41, 86: 1.70, 89: 2.52, 90: 1.75, 100: 1.85, 120: 2.41}  # boost clocks as NVIDIA states them
 # Device memory in bytes a nanosecond and the L2 cache in bytes: A100 80 GB, RTX 3090, RTX 4090, H100 SXM, B200,
 # RTX 5090, as NVIDIA states them.
 MEMORY_GBS = {80: 2039, 86: 936, 89: 1008, 90: 3350, 100: 8000, 120: 1792}
 CACHE_BYTES = {80: 40e6, 86: 6e6, 89: 72e6, 90: 50e6, 100: 126e6, 120: 96e6}
-# Bytes a cycle that a multiprocessor reads from the L2 cache while all of them do: published microbenchmarks have 28 to
-# 30 of an H100, 15 to 16 of an RTX 4090; the other data-centre cards are taken to be like the first, GeForce's like
-# the second.
-CACHE_RATE = {80: 30, 86: 16, 89: 16, 90: 30, 100: 30, 120: 16}
+CACHE_RATE = {**L2_BYTES, 100: L2_BYTES[90]}  # a B200 is taken to be like an H100
 SCHEDULERS, SHARED_RATE = 4, 128  # of a multiprocessor: instructions of warps, and bytes of shared memory, a cycle
 LATENCY_CYCLES = 600  # from the first load to the first product, and from the last product to the last store
 STEP_CYCLES = 60  # of one step along K: barriers and the wait for a stage

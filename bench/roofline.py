@@ -21,9 +21,9 @@ from bench import program
 
 def main() -> None:
     program.parser(__doc__).parse_args()
-    from bench import roofline_page
+    from bench import roofline_choice, roofline_page
 
-    print(roofline_page.write())
+    print(roofline_page.write(roofline_choice.section))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -149,11 +150,11 @@ def table(titles: tuple[str, ...], lines: list[str]) -> str:
     return "\n".join(["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles), *lines])
 
 
-def write() -> Path:
-    """Write the page and return its path."""
+def write(section: Callable[[dict[str, Compiled]], str]) -> Path:
+    """Write the page and return its path; ``section``: one more, between its tables."""
     known, archs = compiled_rows(), resources.ARCHITECTURES
     stage_table, kernel_table = table(STAGE_TITLES, sums(known, archs)), table(TITLES, rows(known, archs))
-    files.write_text(PAGE, f"{ABOUT}\n{stage_table}\n\n{KERNELS}\n{kernel_table}\n")
+    files.write_text(PAGE, f"{ABOUT}\n{stage_table}\n\n{section(known)}\n{KERNELS}\n{kernel_table}\n")
     return PAGE
 
 
@@ -167,16 +168,17 @@ estimates on paper: no GPU has run these kernels yet.
 
 ## Stages
 The denoiser is one evaluation of C 512, 20 layers; the vocoder is the m4 size, from mel to audio; both in fp16, for one
-sequence. Low and high: {LOW} and {HIGH} times the estimate, for constants that are measured on one kind of GPU (the L2
-cache's) or estimated (the others). "Between launches" is the part of the µs that is waited between kernels of a graph.
+sequence. Low and high: {LOW} and {HIGH} times the estimate, for constants that others have measured (the L2 cache's)
+or that are estimated. "Between launches" is the part of the µs that is waited between kernels of a graph.
 """
 KERNELS = f"""## Kernels
 One launch each, of the sizes of bench/results/kernels.md. MB: what all programs read from and write to the L2 cache.
 "120 in 1 × 1": 120 programs in one wave, one on each multiprocessor at a time. µs: within a wave the longest of
 
 - products of the tensor cores, at their stated rate, three of TF32 for one of fp32;
-- traffic with the L2 cache: {CACHE_RATE[90]} bytes a cycle and multiprocessor on sm_80, sm_90 and sm_100,
-  {CACHE_RATE[89]} on the others, while all of them read; where fewer do, these share it, up to {LOAD_BYTES} bytes each;
+- traffic with the L2 cache, in bytes a cycle and multiprocessor while all of them read:
+  {", ".join(f"{CACHE_RATE[arch]} on sm_{arch}" for arch in resources.ARCHITECTURES)} (published, but of sm_100);
+  where fewer do, these share it, up to {LOAD_BYTES} bytes each;
 - steps along K, {STEP_CYCLES} cycles each, for barriers and waits;
 - issue: all instructions of all warps at {SCHEDULERS} a cycle, where bench/results/sass.json has them (sm_80, sm_90);
 - shared memory at {SHARED_RATE} bytes a cycle, likewise: operands, copies (twice through the L1 cache), the rest;

@@ -36,5 +36,6 @@ def read_part(path, part: str, purpose: str) -> Checkpoint:
         config,
         fit(folder.tensors(name), lambda: module(kind, config), folder.path / name),
         step=entry.source.step,
+        encoder=entry.source.encoder,
         notes=(f"taken from the engine {Path(path).name}",),
     )

@@ -30,9 +30,16 @@ REGISTERS = 255
 PROCESSORS = {80: 108, 86: 82, 87: 16, 89: 128, 90: 132, 100: 148, 103: 148, 120: 170, 121: 48}
 # Multiply-adds a cycle and multiprocessor in 16 bits.
 TENSOR_RATE = {80: 1024, 86: 512, 87: 1024, 89: 512, 90: 2048, 100: 4096, 103: 4096, 120: 512, 121: 512}
-# Bytes a cycle that a multiprocessor reads from the L2 cache while all of them do: published microbenchmarks have 28 to
-# 30 of an H100. Where there is no row, blocks are chosen as if each had all that it can take, LOAD_BYTES.
-L2_BYTES = {90: 30}
+# Bytes a cycle that a multiprocessor reads from the L2 cache while all of them do, by published microbenchmarks: A100
+# 35.5 (5400 GB/s), A40 16.7 (2430), L40 14.7 (5200; github.com/te42kyfo/gpu-benches, gpu-l2-cache and gpu-cache), RTX
+# 4090 15.2 (1946 a cycle; github.com/smallscientist1/cuda_microbenchmark, which has 35.6 of an A100), H100 28 to 30,
+# RTX PRO 6000 Blackwell 16 to 18 (8.7 TB/s; chipsandcheese.com/p/blackwell-nvidias-massive-gpu). None was found of a
+# B200.
+L2_BYTES = {80: 35, 86: 17, 89: 15, 90: 30, 120: 17}
+# (architecture, bytes an element) of which blocks are chosen by that rate; elsewhere as if each multiprocessor had all
+# that it can take, LOAD_BYTES. On sm_80 what would change is within what the estimates of bench/kernel_time.py may be
+# off by; blocks of float32, of three products each, are bound by these.
+BY_TRAFFIC = {(86, 2), (89, 2), (90, 2), (90, 4), (120, 2)}
 OPERAND_PASSES = 3  # of an operand through shared memory, 128 bytes a cycle: in once, and out to two warps
 # Limit of a block's accumulators: 128 registers a thread where operands stay in shared memory, else half as many.
 AREA = {arch: 128 * (256 if arch in (90, 100, 103) else 128) for arch in SHARED_BYTES}
@@ -94,12 +101,13 @@ def power_of_two(count: int) -> int:
     return max(16, 1 << (count - 1).bit_length())
 
 
-def cache_rate(programs: int, arch: int, processors: int | None = None) -> float:
+def cache_rate(programs: int, arch: int, width: int, processors: int | None = None) -> float:
     """Bytes a cycle that each of the multiprocessors with work reads from the L2 cache: a share of what it gives to all
     of them, but at most :data:`LOAD_BYTES`."""
     arch = architecture(arch)
     processors = processors or PROCESSORS[arch]
-    return min(LOAD_BYTES, L2_BYTES.get(arch, LOAD_BYTES) * processors / max(1, min(programs, processors)))
+    rate = L2_BYTES[arch] if (arch, width) in BY_TRAFFIC else LOAD_BYTES
+    return min(LOAD_BYTES, rate * processors / max(1, min(programs, processors)))
 
 
 def cost(
@@ -124,11 +132,11 @@ def cost(
     waves = -(-programs // processors)
     rate = TENSOR_RATE[arch] * 2 / width
     multiply = tile.rows * tile.columns * tile.depth / rate
-    from_cache = cache_rate(programs, arch, processors)
+    from_cache = cache_rate(programs, arch, width, processors)
     fresh = fresh if tile.rows >= reuse_rows else 1.0
     load = (fresh * tile.rows + tile.columns) * tile.depth * width / from_cache
     copy = (tile.rows + tile.columns) * tile.depth * width / LOAD_BYTES
-    if arch in L2_BYTES:
+    if (arch, width) in BY_TRAFFIC:
         copy *= OPERAND_PASSES / 2
     steps = -(-depth // (tile.depth * tile.splits))
     epilogue = tile.rows * tile.columns * EPILOGUE_BYTES / from_cache

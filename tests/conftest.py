@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastsvc import environment
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 if not torch.cuda.is_available():
@@ -63,7 +65,7 @@ def pytest_collection_modifyitems(items):
     if share:
         index, count = map(int, share.split("/"))
         items[:] = items[index::count]
-    if not os.environ.get("FASTSVC_LONG"):
+    if not environment.switch("FASTSVC_LONG"):
         _leave_long_ones(items)
     if torch.cuda.is_available():
         return

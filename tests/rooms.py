@@ -38,6 +38,7 @@ BASE = {
     "remote": "files by URL, in object stores, through fsspec",
     "config": "frozen dataclasses with checks",
     "arguments": "checks of arguments, with the limits that the command line shares",
+    "environment": "the variables of the environment that choose",
 }
 ROOMS = {
     "audio": Room("decode, encode, resample, slice, join, loudness, mel"),

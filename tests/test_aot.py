@@ -4,7 +4,6 @@ A representative set, of which `make long` has more; `python -m fastsvc.build.cu
 kernel on every architecture.
 """
 
-import os
 import re
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ import torch
 
 pytest.importorskip("triton")
 
+from fastsvc import environment
 from fastsvc.build.cubins import compiler, hints, resources
 from fastsvc.build.cubins.page import PAGE
 from fastsvc.build.cubins.resources import ARCHITECTURES, TYPES, excitation, faults, launches, vocoder_launches
@@ -22,7 +22,7 @@ from fastsvc.kernels.vocoder import conv
 
 pytestmark = pytest.mark.slow  # about forty kernels are compiled before the first test
 # Both kinds of products that most GPUs have; `make long` compiles for all.
-COMPILED = ARCHITECTURES if os.environ.get("FASTSVC_LONG") else (80, 90)
+COMPILED = ARCHITECTURES if environment.switch("FASTSVC_LONG") else (80, 90)
 INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100: "tcgen05.mma", 120: "mma.sync"}
 
 

@@ -7,6 +7,7 @@ import torch
 from fastsvc.build.passes import target
 from fastsvc.engine.buckets import Shape
 from fastsvc.engine.cuda import denoiser, joined, launch_plan
+from fastsvc.errors import ConfigError
 from fastsvc.kernels.tiles import PROCESSORS
 
 SHORT, LONG = Shape(1, 64), Shape(8, 8192)
@@ -27,6 +28,13 @@ def test_the_environment_asks(monkeypatch, value, asked):
     assert joined.requested() is asked
     assert ("layers" in names(planned([SHORT]))) is asked
     assert "layers" not in names(planned([LONG]))
+
+
+@pytest.mark.parametrize("value", ["2", "true", " 1"])
+def test_other_values_of_the_environment_are_refused(monkeypatch, value):
+    monkeypatch.setenv(joined.PERSISTENT, value)
+    with pytest.raises(ConfigError, match=r"^\$FASTSVC_PERSISTENT is .* \(use one of 0, 1\)$"):
+        joined.requested()
 
 
 def test_both_forms_are_compiled(monkeypatch):

@@ -6,6 +6,7 @@ import torch
 from phone_corpus import PhoneCorpus, train
 from toy_corpus import MEL, make
 
+from fastsvc.checkpoints import read
 from fastsvc.config import (
     AcousticConfig,
     ConditionConfig,
@@ -19,6 +20,7 @@ from fastsvc.config import (
 )
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.acoustic import AcousticModel
+from fastsvc.model.encoder_hash import KnownEncoder
 from fastsvc.model.recogniser import Recogniser
 from fastsvc.model.source_filter import SourceFilter
 from fastsvc.training import checkpoint
@@ -67,6 +69,8 @@ def test_content(tmp_path):
     assert after["unit_distance"] < 0.9 * before["unit_distance"]
     assert set(after) == {"unit_distance", "phone_error_rate", "teacher_phone_error_rate"}
     assert from_dict(RecogniserConfig, task.config_for_checkpoint()).future_frames == 1
+    whole = read(task.settings.teacher)
+    assert task.of_corpus()["units_of"][0] == KnownEncoder(whole.config, whole.tensors).exact
     assert all(p.grad is None for p in task.teacher.parameters())
 
 
@@ -127,3 +131,13 @@ def test_student(tmp_path):
     assert task.of_corpus()["encoder"] != "toy"  # units are those of the live encoder from here on
     with pytest.raises(CheckpointError, match="holds a student, not a recogniser"):
         LiveStudentTask(paths | sizes | {"content": paths["teacher"]}, corpus, "cpu", **LOOP)
+    narrow = recogniser(tmp_path / "n.pt", bottleneck=4)
+    other = torch.load(paths["content"], weights_only=True)
+    other["config"]["train"]["units_of"] = ["of another", "and rounded"]
+    torch.save(other, tmp_path / "o.pt")
+    for content in (narrow, str(tmp_path / "o.pt")):  # other channels; the units of another encoder
+        with pytest.raises(ConfigError, match=r"did not learn the units of .*corpus, on which .*s\.pt was trained"):
+            LiveStudentTask(paths | sizes | {"content": content}, corpus, "cpu", **LOOP)
+    other["config"]["train"]["units_of"] = ["toy", "and rounded"]
+    torch.save(other, tmp_path / "o.pt")
+    LiveStudentTask(paths | sizes | {"content": str(tmp_path / "o.pt")}, corpus, "cpu", **LOOP)

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from bench import counts, kernel_time, models, roofline_page, sass
+from bench import counts, kernel_time, models, roofline_choice, roofline_page, sass
 from bench.kernel_time import Compiled, estimate
 from bench.kernel_work import Work, phases, work
 from fastsvc.build.cubins import page, resources
+from fastsvc.kernels import tiles
 
 
 def test_the_denoisers_launches_do_its_work():
@@ -102,3 +103,17 @@ def test_rows_of_some_kernels_take_the_place_of_theirs():
     other = old.replace("| 94 |", "| 1875 |")
     new = old.replace("16×128×64", "16×32×64").replace("| 109 |", "| 80 |")
     assert page.merged(f"# About\n\n{page.TITLES}\n|---|\n{old}\n{other}\n", [new]) == [new, other]
+
+
+def test_what_the_choice_of_blocks_changes_is_told():
+    """Before, after, and the change at three rates; what is set for that is set back."""
+    known, chosen, rates = roofline_page.compiled_rows(), tiles.BY_TRAFFIC, dict(kernel_time.CACHE_RATE)
+    for stage in (("denoiser", 375), (roofline_page.JOINED, 94)):
+        (row,) = roofline_choice.rows(known, (86,), [stage])
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        before, after = map(float, cells[3:5])
+        assert cells[:3] == ["sm_86", stage[0], str(stage[1])] and after < 0.9 * before
+        assert all(cell.startswith("-") and cell.endswith(" %") for cell in cells[5:])
+        assert int(cells[5][:-2]) == pytest.approx(100 * (after / before - 1), abs=1)
+    assert tiles.BY_TRAFFIC is chosen and rates == kernel_time.CACHE_RATE
+    assert kernel_time.CACHE_RATE.items() >= tiles.L2_BYTES.items()

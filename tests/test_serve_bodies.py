@@ -1,12 +1,14 @@
 """Bodies of requests while they arrive: too large, too slow, too many at a time."""
 
 import asyncio
+import socket
 
 import pytest
 from guarded_app import Inner, client
+from sockets import answered, head, served
 
 from fastsvc.serve import guards
-from fastsvc.serve.guards.bodies import MULTIPART, SMALL, Pace
+from fastsvc.serve.guards.bodies import MULTIPART, SMALL, BodyGuard, Pace
 from fastsvc.serve.settings import ServeSettings
 
 JOBS = "/api/v1/jobs"
@@ -75,3 +77,43 @@ def test_bodies_of_all_together(inner, tmp_path):
     assert {first[0]["status"], second[0]["status"]} == {408, 503}
     assert dict((second if second[0]["status"] == 503 else first)[0]["headers"])[b"retry-after"]
     assert asyncio.run(_served(app, [_piece(900)]))[0]["status"] == 408  # what the others held is free again
+
+
+def test_refused_requests_keep_nobody_out(inner):
+    """An attack: refused clients that never end their bodies. Few linger, the oldest goes first, each with its whole
+    answer; and honest requests find all places free."""
+    guard = BodyGuard(inner, lambda method, path: 100, 1000, requests=4, pace=Pace(linger_s=3600, lingering=3))
+
+    async def attacked():
+        refused = []
+        for _ in range(20):
+            refused.append(asyncio.ensure_future(_served(guard, [_piece(101)])))
+            await asyncio.sleep(0.01)
+        assert [task.done() for task in refused] == [True] * 17 + [False] * 3
+        last = {"type": "http.request", "body": b"x", "more_body": False}
+        honest = await asyncio.gather(*(_served(guard, [_piece(10), last]) for _ in range(4)))
+        assert [answers[0]["status"] for answers in honest] == [200] * 4
+        assert len(guard.lingering) == 3 and not any(task.done() for task in refused[17:])
+        for task in refused[17:]:
+            task.cancel()
+        await asyncio.gather(*refused, return_exceptions=True)
+        assert guard.open == 0 and len(guard.lingering) == 0
+        return [task.result() for task in refused[:17]]
+
+    for answers in asyncio.run(attacked()):
+        assert answers[0]["status"] == 413 and answers[-1] == {"type": "http.response.body", "body": b""}
+
+
+def test_refused_clients_that_stay_make_room(inner, tmp_path):
+    """The server closes the oldest of them, and each has its answer."""
+    clients = []
+    with served(inner, ServeSettings(home=tmp_path, max_request_bytes=1000), Pace(linger_s=60, lingering=4)) as port:
+        try:
+            for _ in range(12):
+                clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+                clients[-1].sendall(head("POST", JOBS, "Content-Length: 9000000"))
+            assert [answered(client)[0] for client in clients[:8]] == [413] * 8
+            assert inner.calls == 0
+        finally:
+            for client in clients:
+                client.close()

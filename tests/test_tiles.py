@@ -6,6 +6,7 @@ import torch
 from fastsvc.kernels import tiles
 from fastsvc.kernels.denoiser import condition, first, gated_conv, head, layers_tile, residual, skip
 from fastsvc.kernels.tiles import Tile
+from fastsvc.kernels.vocoder import upsample
 
 ARCHITECTURES = sorted(tiles.SHARED_BYTES)
 FRAMES = (1, 17, 94, 188, 1875, 11250)
@@ -81,9 +82,27 @@ def test_what_saves_traffic_is_chosen():
 
 
 def test_few_programs_share_the_cache():
-    assert tiles.cache_rate(132, 90) == tiles.L2_BYTES[90] and tiles.cache_rate(1000, 90) == tiles.L2_BYTES[90]
-    assert tiles.cache_rate(66, 90) == 2 * tiles.L2_BYTES[90] and tiles.cache_rate(1, 90) == tiles.LOAD_BYTES
-    assert tiles.cache_rate(170, 120) == tiles.LOAD_BYTES  # without a figure
+    assert tiles.cache_rate(132, 90, 2) == tiles.L2_BYTES[90] == tiles.cache_rate(1000, 90, 2)
+    assert tiles.cache_rate(66, 90, 2) == 2 * tiles.L2_BYTES[90] and tiles.cache_rate(1, 90, 2) == tiles.LOAD_BYTES
+    assert tiles.cache_rate(148, 100, 2) == tiles.LOAD_BYTES  # without a figure
+    assert tiles.cache_rate(170, 120, 2) == tiles.L2_BYTES[120] and tiles.cache_rate(170, 120, 4) == tiles.LOAD_BYTES
+
+
+@pytest.mark.parametrize("arch", [86, 89, 120])
+def test_each_architecture_has_its_own_choice(arch, monkeypatch):
+    """GeForce's cards give a multiprocessor half of what an H100 gives: blocks that read less, of 16 bits alone."""
+
+    def chosen(dtype):
+        tiles.choose.cache_clear()
+        return [skip.tile(frames, 512, 20, dtype, arch) for frames in (94, 375, 1875, 5625)]
+
+    exact, by_traffic = chosen(torch.float32), chosen(torch.float16)
+    monkeypatch.setattr(tiles, "BY_TRAFFIC", tiles.BY_TRAFFIC - {(arch, 2)})
+    before = chosen(torch.float16)
+    assert chosen(torch.float32) == exact
+    tiles.choose.cache_clear()
+    for frames, less, more in zip((94, 375, 1875, 5625), by_traffic, before):
+        assert read_bytes(less, frames, 512, 10240) < 0.75 * read_bytes(more, frames, 512, 10240)
 
 
 def test_rows_that_stay_in_the_processors_cache_cost_less():
@@ -121,3 +140,11 @@ def test_architectures():
         tiles.architecture(75)
     with pytest.raises(ValueError, match="no tile"):
         tiles.choose(64, 24, 64, 2, 90)
+
+
+def test_blocks_that_spill_on_sm_120_are_not_chosen():
+    """As compiled: a head of four warps keeps 16 bytes on the stack, 128 rows with a wide branch 48."""
+    last = head.tile(11250, 512, 80, torch.float16, 120, splits=4)
+    assert (last.rows, last.columns, last.warps) == (32, 128, 8)
+    wide, narrow = (upsample.tile(1024, 384, 192, 8, 2, torch.float16, 120, taps) for taps in (32, 4))
+    assert (wide.rows, wide.columns) == (64, 64) and (narrow.rows, narrow.columns) == (128, 64)

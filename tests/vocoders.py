@@ -9,9 +9,9 @@ import weights
 from bench import vocoder_folder
 from bench.vocoder_cpu import OPENVPI
 from fastsvc.artifact import engine_folder
-from fastsvc.build.passes.lower import half
 from fastsvc.config import VocoderConfig, rvc_sizes
 from fastsvc.model import vocoders
+from fastsvc.model.half import half
 from fastsvc.model.vocoder import Generator
 
 FULL = {

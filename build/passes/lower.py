@@ -10,9 +10,7 @@ from fastsvc.build.passes import index, rvc
 from fastsvc.build.plan import FoldedPlan, LoweredPlan
 from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine.cpu import denoiser_bf16
-
-STORED_HALF = ("units", "weight")  # tensors rounded by fp16 storage; biases and step vectors are small and stay float32
-HALF_MAX = 6e4
+from fastsvc.model.half import half
 
 
 def lower_pass(plan: FoldedPlan) -> LoweredPlan:
@@ -59,9 +57,3 @@ def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     tensors["skip.bias"] = folded["skip.bias"]
     tensors["steps.vectors"] = folded["steps"]
     return {name: value.to(torch.float32).contiguous() for name, value in tensors.items()}
-
-
-def half(name: str, tensor: Tensor) -> Tensor:
-    """float16 where rounding is harmless and the values fit, float32 elsewhere."""
-    rounded = tensor.dim() >= 2 and tensor.numel() > 0 and name.endswith(STORED_HALF)
-    return tensor.to(torch.float16) if rounded and float(tensor.abs().max()) < HALF_MAX else tensor

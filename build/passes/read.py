@@ -25,6 +25,7 @@ from fastsvc.config.source_filter import INSTEAD_OF_TRITON, NOT_BY_TRITON
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import sampler, schedule
+from fastsvc.model.encoder_hash import KnownEncoder
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
 
@@ -56,6 +57,7 @@ def check_pass(plan: ReadPlan) -> CheckedPlan:
     config, content = mel_for_both(plan.acoustic, plan.vocoder), plan.content
     if content is not None:
         content = _fitting_content(config.features, content)
+        content = dataclasses.replace(content, encoder=_checked_encoder(plan, content))
     f0_hz = speaker_f0.medians(plan.speaker_f0, plan.acoustic)
     method, schedules, levels = _schedules(plan, config)
     return plan.then(
@@ -149,7 +151,9 @@ def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
         except ConfigError as error:
             raise CheckpointError(f"{content.path}: {error.message}", error.remedy) from None
         names = skeleton(lambda: module("hubert", config)).state_dict()
-        content = dataclasses.replace(content, config=config, tensors={name: content.tensors[name] for name in names})
+        whole = content.encoder if config == content.config else None  # the hash of another number of layers
+        tensors = {name: content.tensors[name] for name in names}
+        content = dataclasses.replace(content, config=config, tensors=tensors, encoder=whole)
     channels = content.config.unit_channels
     if channels != spec.unit_channels:
         raise CheckpointError(
@@ -157,3 +161,19 @@ def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
             "name the content encoder that the corpus was prepared with",
         )
     return content
+
+
+def _checked_encoder(plan: ReadPlan, content: Checkpoint) -> str | None:
+    """The hash of the content encoder as it was trained, if it is known. Raises CheckpointError where it is certainly
+    not the one that the acoustic model was trained on: its units mean something else."""
+    known, trained = KnownEncoder(content.config, content.tensors, content.encoder), plan.acoustic.encoder
+    same = known.gave(trained)
+    if same is False:
+        raise CheckpointError(
+            f"{content.path} is not the content encoder that {plan.acoustic.path} was trained on: its weights differ",
+            "name the content encoder that the corpus was prepared with",
+        )
+    if same is None and trained is not None:
+        what = f"the weights in {content.path} were rounded to fp16"
+        plan.say(f"check: {what}; whether they are those that {plan.acoustic.path} was trained on is not known")
+    return known.before

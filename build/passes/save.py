@@ -83,4 +83,5 @@ def source(checkpoint: Checkpoint) -> TensorOrigin:
         checkpoint.step,
         engine_folder.sha256(checkpoint.path),
         tuple(checkpoint.notes),
+        checkpoint.encoder,
     )

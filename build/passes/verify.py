@@ -15,7 +15,6 @@ from torch import Tensor
 
 from fastsvc.artifact import engine_folder
 from fastsvc.build.passes import ddsp_traces, rvc_traces, vocoder_traces
-from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig, DdspConfig, RvcConfig
@@ -24,6 +23,7 @@ from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.errors import EngineError
 from fastsvc.features.hubert import HubertEncoder
 from fastsvc.model import process
+from fastsvc.model.half import half
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
 

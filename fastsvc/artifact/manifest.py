@@ -19,7 +19,8 @@ from fastsvc.config import (
 
 @dataclass(frozen=True)
 class TensorOrigin:
-    """The checkpoint of some tensors: its file name and hash, format and kind, step, and notes of its reader."""
+    """The checkpoint of some tensors: its file name and hash, format and kind, step, and notes of its reader.
+    ``encoder``: as of fastsvc.checkpoints.Checkpoint."""
 
     file: str
     format: str
@@ -27,6 +28,7 @@ class TensorOrigin:
     step: int
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+    encoder: str | None = None
 
     @classmethod
     def of(cls, raw: dict) -> TensorOrigin:
@@ -145,7 +147,7 @@ class Manifest:
         """The values of manifest.json besides format, versions and files."""
         plain = {key.name: getattr(self, key.name) for key in fields(self) if key.name != "sampling"}
         return plain | {
-            "source": _plain(self.source),
+            "source": _origin(self.source),
             "acoustic": to_dict(self.acoustic),
             "speakers": list(self.speakers),
             "speaker_f0_hz": list(self.speaker_f0_hz),
@@ -160,7 +162,11 @@ class Manifest:
 
 
 def _part(part) -> dict | None:
-    return part and _plain(part) | {"config": to_dict(part.config), "source": _plain(part.source)}
+    return part and _plain(part) | {"config": to_dict(part.config), "source": _origin(part.source)}
+
+
+def _origin(source: TensorOrigin) -> dict:
+    return {name: value for name, value in _plain(source).items() if name != "encoder" or value is not None}
 
 
 def _plain(values) -> dict:

@@ -17,18 +17,16 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc import arguments
+from fastsvc import environment
 from fastsvc.audio.resample import resampled_length
 
 VARIABLE = "FASTSVC_RESAMPLE"  # where a GPU's engine resamples: on the device, or by soxr on the processor
-WAYS = ("device", "soxr")
 PASS = 0.9132  # of the lower half-rate: soxr's pass band ends here, and its stop band begins at 1
 STOP_DB = 21 * 20 * math.log10(2)  # soxr designs for a bit more than HQ's 20
 LEAST_GROUP = 64  # outputs of one row: fewer would leave most of a product's columns unused
@@ -40,7 +38,7 @@ MOST_COPIED = 1 << 24  # floats (64 MB) of the overlapping rows of one product
 
 def on_device() -> bool:
     """Whether $FASTSVC_RESAMPLE, by default "device", names the device. Raises ConfigError for another word."""
-    return arguments.one_of(f"${VARIABLE}", os.environ.get(VARIABLE) or WAYS[0], WAYS) == WAYS[0]
+    return environment.word(VARIABLE) == "device"
 
 
 @dataclass(frozen=True)

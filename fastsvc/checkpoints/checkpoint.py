@@ -30,9 +30,10 @@ class Checkpoint(Generic[Config]):
     normalised before training, if they were. ``missing``: files and options that are needed before it can be built.
     ``mel_fields``: the fields of ``config.mel`` that the file, its configuration or its project's code really defines;
     for an acoustic model the vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``:
-    the keys in the file under which the tensors were found. ``vocoder``: the one that the same file holds, as RVC's
-    voices do; ``index``: the file of training units that was found with it; out of a zip it lasts as long as this path
-    object.
+    the keys in the file under which the tensors were found. ``encoder``: a hash (fastsvc/model/encoder_hash.py), of an
+    acoustic model that of the content encoder whose units it was trained on, of a content encoder its own before an
+    engine rounded it; None: unknown. ``vocoder``: the one that the same file holds, as RVC's voices do; ``index``: the
+    file of training units that was found with it; out of a zip it lasts as long as this path object.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Checkpoint(Generic[Config]):
     missing: tuple[str, ...] = ()
     mel_fields: tuple[str, ...] = MEL_FIELDS
     weights: str = ""
+    encoder: str | None = None
     vocoder: Checkpoint | None = None
     index: Path | None = None
 

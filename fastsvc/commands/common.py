@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import click
 
-from fastsvc import arguments, screen
+from fastsvc import arguments, environment, screen
 from fastsvc.errors import ConfigError
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -47,7 +47,12 @@ def examples(*commands: str) -> str:
 
 
 def verbosity_options(command):
-    """Adds -q and -v to a command; :func:`verbosity` returns the choice."""
+    """Adds -q and -v to a command; :func:`verbosity` returns the choice. The environment is checked before the work."""
+
+    @functools.wraps(command)
+    def checked(*positional, **options):
+        environment.check()
+        return command(*positional, **options)
 
     def keep(level):
         def callback(context, parameter, value):
@@ -62,8 +67,8 @@ def verbosity_options(command):
         (("-q", "--quiet"), -1, "Errors only."),
     ):
         flag = click.option(*names, is_flag=True, expose_value=False, callback=keep(level), help=text)
-        command = flag(command)
-    return command
+        checked = flag(checked)
+    return checked
 
 
 def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> None:

@@ -13,17 +13,22 @@ RECOGNISER = "recogniser"
 
 @dataclass(frozen=True)
 class CorpusRecipe:
-    """``parts``: mel and features, for fastsvc.data.prepare. ``like``: the voice that they are of, or ""; ``hash``: of
-    its content encoder, where the file names one."""
+    """``parts``: mel and features, for fastsvc.data.prepare. ``like``: the voice that they are of, or "".
+
+    ``hashes``: of its content encoder, of an engine's also rounded and as it was trained; empty: unknown. ``exact``:
+    whether no other rounding will do, as where training starts from the file; ``sure``: whether a corpus with another
+    hash has certainly another encoder.
+    """
 
     parts: dict[str, Any] = field(default_factory=dict)
     like: str = ""
-    hash: str | None = None
+    hashes: frozenset[str] = frozenset()
+    exact: bool = True
+    sure: bool = True
 
     def encoder(self, path: str):
         """The content encoder of a checkpoint or an engine. Raises FastsvcError where its units are not the voice's."""
         from fastsvc.config import hubert_units
-        from fastsvc.data.units import encoder_hash
 
         features = self.parts.get("features") if self.like else None
         found = _encoder(path, None if features is None else features.encoder)
@@ -36,12 +41,36 @@ class CorpusRecipe:
                 f" {features.encoder} of {features.unit_channels}",
                 "name the content encoder of that voice with --encoder",
             )
-        if self.hash is not None and encoder_hash(found) != self.hash:
+        if self._is_another(found):
             raise CheckpointError(
                 f"{path} is not the content encoder that {self.like} was trained on",
                 "name that one: fastsvc's voices know it by its hash",
             )
         return found
+
+    def check_units(self, out: str) -> None:
+        """Raises ConfigError where the corpus ``out`` has units already, certainly of another encoder than the voice's:
+        training would refuse them."""
+        from fastsvc.data import records
+
+        path = Path(out, "corpus.json")
+        encoder = records.described(path).get("encoder") if self.like and path.exists() else None
+        if encoder is None:
+            return
+        wide = encoder.get("channels") != self.parts["features"].unit_channels
+        if wide or (self.hashes and self.sure and encoder["hash"] not in self.hashes):
+            raise ConfigError(
+                f"{out} has units of another content encoder than {self.like} was trained on",
+                "name that voice's content encoder with --encoder, or prepare into another folder",
+            )
+
+    def _is_another(self, found) -> bool:
+        """Whether this encoder is certainly not the voice's."""
+        from fastsvc.data.units import encoder_hash, rounded_hash
+
+        if not self.hashes or encoder_hash(found) in self.hashes:
+            return False
+        return self.exact or rounded_hash(found) not in self.hashes
 
 
 def of(config: str | None, like: str | None) -> CorpusRecipe:
@@ -54,21 +83,29 @@ def of(config: str | None, like: str | None) -> CorpusRecipe:
 def _like(path: str) -> CorpusRecipe:
     from fastsvc.artifact import engine_folder
     from fastsvc.checkpoints import read
-    from fastsvc.checkpoints.readers import native
     from fastsvc.config import RvcConfig
-    from fastsvc.reading import loading
 
     if engine_folder.is_engine(Path(path)):
-        config, stored = engine_folder.Artifact(path).manifest.acoustic, None
+        folder = engine_folder.Artifact(path)
+        config, known = folder.manifest.acoustic, _known(folder)
         with_mel = not isinstance(config, RvcConfig)
     else:
         checkpoint = read(path)
         with_mel = checkpoint.acoustic and checkpoint.kind != "rvc"
-        content = loading.load(checkpoint.path) if checkpoint.format == "fastsvc" else {}
-        config, stored = checkpoint.config, native.encoder_of(content, path)
+        config, known = checkpoint.config, {"hashes": frozenset({checkpoint.encoder} - {None})}
     if not with_mel:
         raise CheckpointError(f"{path} is not a voice with a mel", "name a voice that training can start from")
-    return CorpusRecipe({"mel": config.mel, "features": config.features}, path, stored)
+    return CorpusRecipe({"mel": config.mel, "features": config.features}, path, **known)
+
+
+def _known(folder) -> dict[str, Any]:
+    """What an engine knows of its content encoder, as fields of a recipe."""
+    from fastsvc.artifact import content_encoder
+
+    trained, encoder = folder.manifest.source.encoder, content_encoder.known(folder)
+    before = trained if encoder is None else trained or encoder.before
+    hashes = {before} if encoder is None else {before, encoder.exact, encoder.rounded}
+    return {"hashes": frozenset(hashes - {None}), "exact": False, "sure": before is not None}
 
 
 def _encoder(path: str, units: str | None):

@@ -129,7 +129,7 @@ def prepare(dataset, out, encoder, config, like, peak, pseudo_labels, phones, **
     bar = verbosity() >= 0
     _check_labels(out, encoder, pseudo_labels, phones)
     chosen = corpus_recipe.of(config, like)
-    content_encoder = chosen.encoder(encoder) if encoder else None  # before hours of work
+    content_encoder = chosen.encoder(encoder) if encoder else chosen.check_units(out)  # before hours of work
     recogniser = _phone_recogniser() if phones else None
     report = prepare_corpus(dataset, out, peak=peak or None, progress=bar, **chosen.parts, **options)
     unused = f"; {len(report.bad)} not used, see below" if report.bad else ""

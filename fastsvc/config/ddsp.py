@@ -8,6 +8,7 @@ from fastsvc.config.acoustic import FeatureConfig
 from fastsvc.config.limits import LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, later, within
+from fastsvc.config.whole import WholeConfig
 
 KIND = "ddsp"
 VERSIONS = ("6.0", "6.1")
@@ -29,7 +30,7 @@ def _features() -> FeatureConfig:
 
 
 @dataclass(frozen=True)
-class DdspConfig:
+class DdspConfig(WholeConfig):
     """Units, f0 and loudness → filters of a comb tooth and of noise → a first mel → the mel (fastsvc/model/ddsp).
 
     ``mel`` is the vocoder's recipe, in which the first mel is computed. ``window_samples``: of the synthesiser's STFT,
@@ -55,23 +56,9 @@ class DdspConfig:
     few_steps: tuple[int, ...] = later(())
 
     @property
-    def unit_channels(self) -> int:
-        return self.features.unit_channels
-
-    @property
     def shifts_formants(self) -> bool:
         """As :attr:`AcousticConfig.shifts_formants`."""
         return self.key_shift
-
-    @property
-    def foreign_encoders(self) -> tuple[str, ...]:
-        """As :attr:`AcousticConfig.foreign_encoders`."""
-        return ()
-
-    @property
-    def is_native_edm(self) -> bool:
-        """As :attr:`AcousticConfig.is_native_edm`."""
-        return False
 
     @property
     def filter_bins(self) -> int:

@@ -8,6 +8,7 @@ from fastsvc.config.acoustic import FeatureConfig
 from fastsvc.config.limits import LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, within
+from fastsvc.config.whole import WholeConfig
 
 KIND = "rvc"
 PITCHES = 256  # rows of the embedding of coarse pitch; 1 stands for unvoiced, 0 is not used
@@ -18,7 +19,7 @@ def _features() -> FeatureConfig:
 
 
 @dataclass(frozen=True)
-class RvcConfig:
+class RvcConfig(WholeConfig):
     """The acoustic part of a voice of RVC: units and pitch → the latent that its generator turns into audio.
 
     A text encoder gives a latent's mean and deviation, and a coupling flow, run backwards, turns a draw from that into
@@ -48,25 +49,6 @@ class RvcConfig:
     def version(self) -> str:
         """RVC's name of the units: v1 or v2."""
         return "v2" if self.unit_channels == 768 else "v1"
-
-    @property
-    def unit_channels(self) -> int:
-        return self.features.unit_channels
-
-    @property
-    def shifts_formants(self) -> bool:
-        """As :attr:`AcousticConfig.shifts_formants`."""
-        return False
-
-    @property
-    def foreign_encoders(self) -> tuple[str, ...]:
-        """As :attr:`AcousticConfig.foreign_encoders`."""
-        return ()
-
-    @property
-    def is_native_edm(self) -> bool:
-        """As :attr:`AcousticConfig.is_native_edm`."""
-        return False
 
     @property
     def flow_halo_frames(self) -> int:

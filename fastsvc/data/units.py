@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastsvc.config import MelConfig, from_dict
 from fastsvc.data import records
 from fastsvc.data.store import save_arrays, save_json
 from fastsvc.errors import ConfigError
+from fastsvc.model import encoder_hash as model_hash
 from fastsvc.reading import arrays
 
 
@@ -63,11 +63,12 @@ def encoder_hash(encoder) -> str:
             f"content encoder {encoder.name!r} has no hash and no weights to take one from",
             "set the encoder's attribute `hash`, so that units of two encoders are never mixed",
         )
-    digest = hashlib.sha256(str(encoder.name).encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return model_hash.encoder_hash(str(encoder.name), module.state_dict())
+
+
+def rounded_hash(encoder) -> str:
+    """The hash of a recogniser or HuBERT as an engine in fp16 has it."""
+    return model_hash.KnownEncoder(encoder.config, encoder.model.state_dict()).rounded
 
 
 def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:

@@ -114,6 +114,7 @@ class _Evaluation:
             self.notes.append("No held-out recogniser was given: phone error rates are not measured.")
         if self.verifier is None:
             self.notes.append("No held-out verifier was given: singers are not measured.")
+        self.teacher = systems.teacher_of(engine, settings)  # now: one that does not fit is an error before the work
         self.public, note = ears.wanted(settings.ears)
         self.notes += [note] if note else []
         names = settings.voices or engine.speakers
@@ -166,9 +167,8 @@ class _Evaluation:
 
     def _systems(self) -> list[systems.System]:
         compared = [systems.truth(), systems.copy_synthesis(self.engine)] if self.settings.references else []
-        if self.settings.teacher:
-            compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
-        elif not self.settings.engines:
+        compared += [self.teacher] if self.teacher else []
+        if not self.teacher and not self.settings.engines:
             self.notes.append("No teacher was given: its row is not measured.")
         for path, name in systems.named(self.settings.engines, bool(self.settings.teacher)).items():
             other = self._other(path)

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastsvc.artifact import content_encoder
+from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
@@ -24,6 +26,7 @@ from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import CheckpointError
 from fastsvc.evaluation.clips import Clip
 from fastsvc.evaluation.machine import timed
+from fastsvc.evaluation.settings import EvaluationSettings
 from fastsvc.features import f0
 from fastsvc.model import noise
 from fastsvc.model.acoustic import AcousticModel
@@ -112,6 +115,11 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
         raise CheckpointError(
             f"{checkpoint.path} and the engine differ in mel or features", "use the teacher of the engine's student"
         )
+    if content_encoder.is_another(Artifact(engine.path), checkpoint.encoder):
+        raise CheckpointError(
+            f"{checkpoint.path} was trained on units of another content encoder than the engine's",
+            "use the teacher of the engine's student",
+        )
     model = AcousticModel(config)
     model.load_state_dict(checkpoint.tensors)
     model.eval().requires_grad_(False)
@@ -130,6 +138,13 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
         return SystemOutput(audio, clip.rate_hz, seconds, mel_seconds, mel)
 
     return System(f"teacher, {steps} Euler steps", steps, make)
+
+
+def teacher_of(engine, settings: EvaluationSettings) -> System | None:
+    """The teacher's row, where one is asked for."""
+    if not settings.teacher or not settings.clips:
+        return None
+    return teacher(engine, settings.teacher, settings.teacher_steps)
 
 
 def _sample(model: AcousticModel, features: Features, speaker: int, steps: int, seed: int) -> torch.Tensor:

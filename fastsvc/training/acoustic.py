@@ -138,8 +138,7 @@ class AcousticTask(Task):
             raise self._other_singers(path, names, self.speakers)
         if to_dict(config.mel) != to_dict(self.corpus.mel):
             raise ConfigError(f"{path} was trained on another mel than the corpus has")
-        encoder = (content["config"].get("train") or {}).get("encoder")
-        if encoder not in (None, self.corpus.encoder["hash"]):
+        if start.other_units(content, config, path, self.corpus):
             raise ConfigError(
                 f"{path} was trained on units of another encoder than the corpus has",
                 f"prepare the corpus with that encoder, or train the {content['kind']} on this corpus",

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fastsvc.checkpoints.readers import native
 from fastsvc.config import AcousticConfig, ddsp, from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
@@ -27,6 +28,13 @@ def diffusion_of(content: dict, path: str) -> AcousticConfig:
     return from_dict(AcousticConfig, plain, f"{path}: config.model")
 
 
+def other_units(content: dict, config: AcousticConfig, path: str, corpus) -> bool:
+    """Whether a checkpoint was certainly trained on units of another encoder than the corpus's. Raises
+    CheckpointError."""
+    trained, encoder = native.encoder_of(content, path), corpus.encoder
+    return trained not in (None, encoder["hash"]) or config.features.unit_channels != encoder["channels"]
+
+
 def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
     """The network's configuration of the checkpoint ``base``, for the singers and the corpus of ``task``.
 
@@ -37,8 +45,7 @@ def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
         raise ConfigError(f"{path} is not an EDM model, so no teacher can start from it", "name another task.init")
     if to_dict(config.mel) != to_dict(corpus.mel):
         raise ConfigError(f"{path} was trained on another mel than the corpus has", "prepare the corpus with its mel")
-    encoder = (base["config"].get("train") or {}).get("encoder")
-    if encoder not in (None, corpus.encoder["hash"]) or config.features.unit_channels != corpus.encoder["channels"]:
+    if other_units(base, config, path, corpus):
         raise ConfigError(
             f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
         )

@@ -6,6 +6,8 @@ is one step of every sampler that is linear in x and D: consistency (0, 1, 0, âˆ
 (keep, pull, 0, 0), DPM-Solver++(2M) with D' the previous estimate. Noise depends on seed and absolute frame.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -115,7 +117,10 @@ def tile(
         widths = [columns for columns in (32, 64, mel) if columns <= mel]
         blocks += [tiles.Tile(rows, width, depth, 8 if spills else 4, stages, splits) for width in widths]
     fitting = [b for b in blocks if shared_bytes(b, dtype) <= tiles.SHARED_BYTES[tiles.architecture(arch)]]
-    return min(fitting, key=lambda b: _cost(b, batch * frames, mel, channels, dtype.itemsize, arch))
+    block = min(fitting, key=lambda b: _cost(b, batch * frames, mel, channels, dtype.itemsize, arch))
+    if arch in (120, 121) and (block.rows, block.columns, block.warps, splits) == (32, 128, 4, 4):
+        return replace(block, warps=8)  # with four, 16 bytes of stack
+    return block
 
 
 def _cost(block: tiles.Tile, rows: int, columns: int, channels: int, width: int, arch: int) -> float:
@@ -124,7 +129,7 @@ def _cost(block: tiles.Tile, rows: int, columns: int, channels: int, width: int,
     programs = -(-rows // block.rows) * (columns // block.columns)
     waves = -(-programs // tiles.PROCESSORS[arch])
     part = 4 * block.splits if block.splits > 1 else width
-    load = block.depth * (block.rows * part + block.columns * width) / tiles.cache_rate(programs, arch)
+    load = block.depth * (block.rows * part + block.columns * width) / tiles.cache_rate(programs, arch, width)
     multiply = block.rows * block.columns * block.depth / (tiles.TENSOR_RATE[arch] * 2 / width)
     steps = channels // block.depth * max(load, multiply, tiles.STEP_CYCLES)
     return waves * (tiles.PROGRAM_CYCLES + steps + block.rows * block.columns * UPDATE_CYCLES)

@@ -21,6 +21,7 @@ from fastsvc.kernels.vocoder import conv
 from fastsvc.kernels.vocoder.activation import leaky
 
 EPS = constant(1e-5)  # of layer_norm, PyTorch's default
+TALL_TAPS = 16  # of a branch, beyond which blocks of 128×64 spill on sm_120
 SPILLING_WIDTH = 64  # taps of a branch that is one step on sm_80, whose operands are in registers all at once
 
 
@@ -176,6 +177,9 @@ def tile(
     block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
     if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
         block = replace(block, rows=64)  # the branch's sums take as many registers as the product's
+    tall = dtype.itemsize == 2 and (block.rows, block.columns, block.warps) == (128, 64, 4)
+    if tall and arch in (120, 121) and mix_taps > TALL_TAPS:
+        return replace(block, rows=64)  # likewise
     if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
         return replace(block, warps=8)  # with four, ptxas chooses 128 registers, to fit one more program, and spills
     if arch in (80, 87) and block.warps == 8 and dtype.itemsize == 2 and tiles.power_of_two(mix_taps) == SPILLING_WIDTH:

@@ -88,6 +88,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         speaker_f0_hz=speaker_f0_hz,
         step=count(content, "step"),
         input_peak=input_peak,
+        encoder=encoder_of(content, path) if kind in ("teacher", "student", "dmo") else None,
         notes=("averaged weights (ema)" if averaged else "last weights (model)",),
     )
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from fastsvc import arguments, files, machine, reading
+from fastsvc import environment, files, machine, reading
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.engine.cpu.denoiser_bf16 import CAPS, NO_UNITS, supported
 from fastsvc.engine.cpu.trials import DENOISER, Runs, Trial, trials
@@ -84,7 +84,7 @@ def rounded_parts(model: Model, precision: str = "auto", vocoder_backend: str = 
     fp32. Raises ConfigError for a word in $FASTSVC_PRECISION that is not one of them.
     """
     if precision == "auto":
-        precision = arguments.one_of(f"${VARIABLE}", os.environ.get(VARIABLE) or "auto", arguments.PRECISIONS)
+        precision = environment.word(VARIABLE)
     built = as_built(model.folder.manifest)
     if precision == "fp32":
         return ()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 
 import torch
 
+from fastsvc import environment
 from fastsvc.kernels import dependent
 from fastsvc.kernels.launch import Launch, chained
 
@@ -14,8 +14,8 @@ PDL = "FASTSVC_PDL"  # environment: 1 requests early starts
 
 
 def requested(device: torch.device, arch: int) -> bool:
-    """Whether the environment requests early starts; a warning names a device that cannot do them."""
-    enabled = os.environ.get(PDL, "") == "1"
+    """Whether the environment requests early starts (ConfigError); a warning names a device that cannot do them."""
+    enabled = environment.switch(PDL)
     if enabled and not dependent.possible(device, arch):
         warnings.warn(f"{PDL}=1 does nothing: sm_{arch} cannot start kernels early, sm_90 can", stacklevel=2)
         return False

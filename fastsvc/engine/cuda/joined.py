@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
+from fastsvc import environment
 from fastsvc.kernels.tiles import PROCESSORS, architecture
 
 PERSISTENT = "FASTSVC_PERSISTENT"  # environment: 1 requests it, of engines that run and of kernels that are compiled
 
 
 def requested() -> bool:
-    """Whether the environment requests it. Longer inputs have launches of their own for each layer all the same."""
-    return os.environ.get(PERSISTENT, "") == "1"
+    """Whether the environment requests it (ConfigError). Longer inputs have launches of their own all the same."""
+    return environment.switch(PERSISTENT)
 
 
 def processors(device: torch.device, arch: int) -> int:

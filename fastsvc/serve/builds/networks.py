@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastsvc.artifact.content_encoder import is_another
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import hubert_units
 from fastsvc.errors import CheckpointError, FastsvcError
@@ -44,7 +45,7 @@ def _content(voice: Checkpoint, engines: list[Path]) -> tuple[Path, str]:
     for path, manifest in _manifests(engines):
         features = manifest.acoustic.features
         same = (features.encoder, features.unit_channels) == (wanted.encoder, wanted.unit_channels)
-        if manifest.content is not None and same:
+        if manifest.content is not None and same and not is_another(Artifact(path), voice.encoder):
             return path, f"its content encoder is that of the engine {path.stem}: {manifest.content.source.file}"
     name = "HuBERT or ContentVec" if hubert_units(wanted.encoder) is not None else "the recogniser of its corpus"
     raise CheckpointError(

@@ -7,11 +7,11 @@ counted. The application behind sees the client go, and lets go of what it has r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastsvc.serve.guards.answer import App, Message, Receive, Scope, Send, refuse, values
+from fastsvc.serve.guards.lingering import Lingering
 
 SMALL = 64 * 1024  # bytes of a body that is no upload
 MULTIPART = 1024 * 1024  # bytes of an upload besides its files: fields, and the lines between parts
@@ -22,31 +22,34 @@ GONE: Message = {"type": "http.disconnect"}
 @dataclass(frozen=True)
 class Pace:
     """``piece_s``: for the next bytes to arrive; ``first_s``: from when on ``bytes_per_s`` are demanded on average;
-    ``linger_s``, ``linger_bytes``: what is still read and thrown away after an answer that did not wait for the body:
-    a connection that is closed on unread bytes is reset, and the client may never see its answer."""
+    ``linger_s``, ``linger_bytes``: what is still read and thrown away after an answer that did not wait for the body,
+    of at most ``lingering`` requests at a time (fastsvc/serve/guards/lingering.py)."""
 
     piece_s: float = 20.0
     first_s: float = 30.0
     bytes_per_s: float = 4096.0
     linger_s: float = 2.0
     linger_bytes: int = 32 * 2**20
+    lingering: int = 64
 
 
 class BodyGuard:
     """ASGI: 413 beyond ``limit(method, path)`` bytes, 408 for a body slower than ``pace``, 503 where bodies of all
-    requests together exceed ``together`` bytes, or more than ``requests`` are open."""
+    requests together exceed ``together`` bytes, or more than ``requests`` are open. Those that are answered already and
+    linger do not count among these, so refusals keep nobody out."""
 
     def __init__(
         self, app: App, limit: Callable[[str, str], int], together: int, requests: int = 1000, pace: Pace | None = None
     ):
         self.app, self.limit, self.together, self.requests = app, limit, together, requests
         self.pace = pace or Pace()
+        self.lingering = Lingering(self.pace.linger_s, self.pace.linger_bytes, self.pace.lingering)
         self.open = self.arriving = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        if self.open >= self.requests:
+        if self.open - len(self.lingering) >= self.requests:
             return await _busy(scope, send, f"{self.requests} requests are open")
         self.open += 1
         try:
@@ -62,7 +65,7 @@ class BodyGuard:
             return await self._too_large(scope, receive, send, limit)
         expected = declared > 0 or bool(values(scope, b"transfer-encoding"))
         body = Body(self, receive, limit, expected)
-        answer = Answer(send, receive, self.pace)
+        answer = Answer(send, receive, self.lingering)
         try:
             await self.app(scope, body.receive, answer.send_unless(body))
         except Exception:
@@ -83,7 +86,7 @@ class BodyGuard:
 
     async def _too_large(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         why = f"it has more than {_size(limit)}, the most that is taken here"
-        await refuse(scope, _lingering(send, receive, self.pace), 413, "the request", why, "send less at a time")
+        await refuse(scope, self.lingering.around(send, receive), 413, "the request", why, "send less at a time")
 
 
 class Body:
@@ -132,8 +135,8 @@ class Body:
 class Answer:
     """What the application answers. Once the body has a fault, only an answer that has begun already goes on."""
 
-    def __init__(self, send: Send, receive: Receive, pace: Pace):
-        self.send, self.receive, self.pace, self.started = send, receive, pace, False
+    def __init__(self, send: Send, receive: Receive, lingering: Lingering):
+        self.send, self.receive, self.lingering, self.started = send, receive, lingering, False
 
     def send_unless(self, body: Body) -> Send:
         async def send(message: Message) -> None:
@@ -141,40 +144,17 @@ class Answer:
                 return
             if not self.started and not body.complete and body.expected:  # the rest would be read for nothing
                 message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
-                self.send = _lingering(self.send, self.receive, self.pace, lambda: not body.complete)
+                self.send = self.lingering.around(self.send, self.receive, lambda: not body.complete)
             self.started = True
             await self.send(message)
 
         return send
 
 
-def _lingering(send: Send, receive: Receive, pace: Pace, unread: Callable[[], bool] = lambda: True) -> Send:
-    """``send`` that, while the body is ``unread``, reads on for a moment before the answer ends, and with it the
-    connection: many clients look for an answer only once they have sent all."""
-
-    async def lingering(message: Message) -> None:
-        if message["type"] != "http.response.body" or message.get("more_body", False) or not unread():
-            return await send(message)
-        await send({**message, "more_body": True})
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(_discard(receive, pace.linger_bytes), pace.linger_s)
-        await send({"type": "http.response.body", "body": b""})
-
-    return lingering
-
-
 def _declared(scope: Scope) -> int:
     """The declared length of the body; 0 where there is none. The server has refused what is no number."""
     lengths = values(scope, b"content-length")
     return max((int(length) for length in lengths if length.isdigit()), default=0)
-
-
-async def _discard(receive: Receive, most: int) -> None:
-    while most > 0:
-        message = await receive()
-        most -= len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return
 
 
 async def _busy(scope: Scope, send: Send, why: str) -> None:

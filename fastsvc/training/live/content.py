@@ -17,6 +17,7 @@ from fastsvc.config import RecogniserConfig, from_dict, to_dict
 from fastsvc.config.limits import FUTURE_FRAMES
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
+from fastsvc.model.encoder_hash import KnownEncoder
 from fastsvc.model.recogniser import ConvTrunk, Recogniser
 from fastsvc.training import augment, checkpoint
 from fastsvc.training.live import taps
@@ -49,6 +50,8 @@ class LiveContentTask(Task):
         content = checkpoint.load(self.settings.teacher, self.kind)
         whole = from_dict(RecogniserConfig, content["config"]["model"], f"{self.settings.teacher}: config.model")
         self.model_config = replace(whole, future_frames=self.settings.future_frames)
+        known = KnownEncoder(whole, content["ema"])
+        self.units_of = [known.exact, known.rounded]
         self.agree(self.model_config, self.settings)
         self.teacher = Recogniser(whole)
         self.teacher.load_state_dict(content["ema"])
@@ -57,6 +60,10 @@ class LiveContentTask(Task):
         self.labelled = tuple(corpus.phones) == whole.phones[1:]
         if not self.labelled:
             self.notes.append(f"{corpus.path} has other phones than the teacher: phone errors are not measured")
+
+    def of_corpus(self) -> dict:
+        """Besides: the hashes of the teacher, as trained and as an engine in fp16 has it."""
+        return super().of_corpus() | {"units_of": self.units_of}
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)

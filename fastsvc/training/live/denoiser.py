@@ -19,6 +19,7 @@ from fastsvc.config import RecogniserConfig, from_dict
 from fastsvc.config.limits import CROPS, FRAMES, FUTURE_FRAMES, SHARE
 from fastsvc.config.plain import within
 from fastsvc.data.units import encoder_hash
+from fastsvc.errors import ConfigError
 from fastsvc.features import align
 from fastsvc.features.content import RecogniserEncoder
 from fastsvc.features.f0 import hold
@@ -68,6 +69,7 @@ class LiveStudentTask(AcousticTask):
         self.teacher = self.load_acoustic(content, settings.teacher)
         self.encoder = encoder_of(settings.content)
         whole = self.teacher.config
+        self._check_encoder(whole.features.unit_channels)
         net = replace(whole.denoiser, future_frames=settings.future_frames)
         features = replace(whole.features, f0_future_frames=settings.f0_future_frames, unit_align="hops")
         self.model = started(self.teacher, replace(whole, denoiser=net, features=features)).to(self.device)
@@ -79,6 +81,18 @@ class LiveStudentTask(AcousticTask):
         self.valid = {name: value.to(self.device) for name, value in valid.items()}
         self.reference = self.sampled(self.teacher, 1, "consistency")
         self.vocoder = listen.vocoder_of(settings.vocoder, corpus.mel, self.device)
+
+    def _check_encoder(self, channels: int) -> None:
+        """Raises ConfigError for a live encoder that certainly learned other units than the teacher's."""
+        path, wanted = self.settings.content, self.corpus.encoder["hash"]
+        train = checkpoint.load(path, "recogniser")["config"].get("train")
+        learned = train.get("units_of") if isinstance(train, dict) else None
+        other = isinstance(learned, list) and wanted not in learned
+        if other or self.encoder.channels != channels:
+            raise ConfigError(
+                f"{path} did not learn the units of {self.corpus.path}, on which {self.settings.teacher} was trained",
+                "train a live encoder with the corpus's content encoder as its task.teacher",
+            )
 
     def of_corpus(self) -> dict:
         """The encoder that a checkpoint names is the live one."""

@@ -1,0 +1,158 @@
+"""Two content encoders of one width and other weights are told apart wherever one could stand for the other."""
+
+import json
+from types import SimpleNamespace
+
+import engines
+import pytest
+import torch
+from command_line import run
+
+from fastsvc.artifact import content_encoder
+from fastsvc.artifact.engine_folder import Artifact
+from fastsvc.build.passes.read import check_pass, read_pass
+from fastsvc.build.plan import BuildPlan
+from fastsvc.checkpoints import read
+from fastsvc.commands import corpus_recipe
+from fastsvc.config import to_dict
+from fastsvc.data.units import encoder_hash
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.evaluation import systems
+from fastsvc.features.content import RecogniserEncoder
+from fastsvc.model.encoder_hash import KnownEncoder
+from fastsvc.model.half import half
+from fastsvc.serve.builds import networks
+from fastsvc.training import start
+
+
+def trained(path, kind, encoder):
+    """A checkpoint of a training on units of the encoder of that hash."""
+    config = {"model": to_dict(engines.ACOUSTIC), "train": {"encoder": encoder}}
+    return engines.native(path, kind, engines.ACOUSTIC, config=config)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Encoders ``right`` and ``wrong``, the hash of the first, a student of it, and its engine in fp16."""
+    folder = tmp_path_factory.mktemp("encoders")
+    right, wrong = (engines.native(folder / f"{s}.pt", "recogniser", engines.CONTENT, seed=s) for s in (1, 2))
+    known = encoder_hash(RecogniserEncoder.of(read(right)))
+    student = trained(folder / "s.pt", "student", known)
+    (folder / "e").mkdir()
+    engine = _built(folder / "e", student, right)
+    return SimpleNamespace(right=right, wrong=wrong, hash=known, student=student, engine=engine, folder=folder)
+
+
+def _built(folder, student, content):
+    from fastsvc import build
+
+    vocoder = engines.native(folder / "vocoder.pt", "vocoder", engines.VOCODER)
+    given = {"vocoder": vocoder, "content": content, "precision": "fp16", "steps": (1,), "progress": None}
+    return build.compile(student, folder / "engine.fsvc", target="cpu", **given)
+
+
+def checked(made, student, content):
+    """(what the checks of a build say, the content encoder as it goes on)."""
+    lines = []
+    plan = BuildPlan(checkpoint=student, out=made.folder / "x.fsvc", content_path=content, say=lines.append)
+    content = check_pass(read_pass(plan)).content
+    return [line for line in lines if line.startswith("check:")], content
+
+
+def test_a_build_refuses_another_encoder_of_the_same_width(made):
+    assert checked(made, made.student, made.right)[1].encoder == made.hash
+    with pytest.raises(CheckpointError, match=r"2\.pt is not the content encoder that .*s\.pt was trained on"):
+        checked(made, made.student, made.wrong)
+    unknown = engines.native(made.folder / "u.pt", "student", engines.ACOUSTIC)
+    assert checked(made, unknown, made.wrong)[0] == []  # older checkpoints do not say
+
+
+def test_an_encoder_that_an_engine_rounded_is_the_same(made):
+    """By the name that engines keep of it; without that, as in older ones, one line says that it is not known."""
+    known = content_encoder.known(Artifact(made.engine))
+    assert known.exact == known.rounded != made.hash and known.original == made.hash
+    said, content = checked(made, made.student, made.engine)
+    assert said == [] and content.encoder == made.hash
+    of_rounded = trained(made.folder / "r.pt", "student", known.exact)  # its corpus was prepared with the engine
+    assert checked(made, of_rounded, made.engine)[0] == checked(made, of_rounded, made.right)[0] == []
+    with pytest.raises(CheckpointError, match="is not the content encoder"):
+        checked(made, of_rounded, made.wrong)
+    older = _copied(made, "older.fsvc")
+    said, content = checked(made, made.student, older)
+    assert len(said) == 1 and "is not known" in said[0] and content.encoder is None
+
+
+def _copied(made, name):
+    """The engine as older versions wrote it, which named no hashes."""
+    import shutil
+
+    folder = made.folder / name
+    if not folder.exists():
+        shutil.copytree(made.engine, folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for part in (manifest, manifest["content"]):
+            del part["source"]["encoder"]
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_corpus_like_an_engine_wants_the_engines_encoder(made):
+    for engine in (made.engine, _copied(made, "older.fsvc")):
+        recipe = corpus_recipe.of(None, str(engine))
+        for encoder in (made.right, made.engine):
+            assert recipe.encoder(str(encoder)).channels == 6
+        with pytest.raises(CheckpointError, match="not the content encoder that .* was trained on"):
+            recipe.encoder(str(made.wrong))
+
+
+def test_a_corpus_with_other_units_is_refused_before_the_work(made, tmp_path):
+    (tmp_path / "corpus").mkdir()
+    described = {"mel": {}, "features": {}, "singers": [], "phones": [], "singer_f0_hz": {}, "items": []}
+    described |= {"mel_mean": [], "mel_std": [], "encoder": {"hash": "other", "channels": 6}}
+    corpus = tmp_path / "corpus" / "corpus.json"
+    corpus.write_text(json.dumps(described))
+    for like in (made.student, made.engine):
+        shown = run("prepare", tmp_path, "-o", tmp_path / "corpus", "--like", like, code=2)
+        assert shown.stderr.count("\n") == 1 and "has units of another content encoder than" in shown.stderr
+    older = corpus_recipe.of(None, str(_copied(made, "older.fsvc")))
+    older.check_units(str(tmp_path / "corpus"))  # whose hash before the rounding nobody knows
+    corpus.write_text(json.dumps(described | {"encoder": {"hash": "other", "channels": 7}}))
+    with pytest.raises(ConfigError, match="another content encoder"):
+        older.check_units(str(tmp_path / "corpus"))
+    corpus.write_text(json.dumps(described | {"encoder": {"hash": made.hash, "channels": 6}}))
+    corpus_recipe.of(None, str(made.student)).check_units(str(tmp_path / "corpus"))
+
+
+def test_an_evaluation_refuses_a_teacher_of_another_encoder(made):
+    import fastsvc
+
+    engine = fastsvc.load(made.engine, device="cpu")
+    systems.teacher(engine, trained(made.folder / "t1.pt", "teacher", made.hash))
+    with pytest.raises(CheckpointError, match="units of another content encoder than the engine's"):
+        systems.teacher(engine, trained(made.folder / "t2.pt", "teacher", "other"))
+
+
+def test_a_server_shares_the_encoder_of_the_voices_own_training_alone(made):
+    voice, vocoder = read(made.student), made.folder / "v.pt"
+    assert networks.choose(voice, None, vocoder, [made.engine]).content == made.engine
+    other = read(trained(made.folder / "o.pt", "student", "other"))
+    with pytest.raises(CheckpointError, match="the recogniser of its corpus"):
+        networks.choose(other, None, vocoder, [made.engine])
+
+
+def test_training_compares_widths_too(made):
+    """Of checkpoints that do not name their encoder."""
+    content = torch.load(engines.native(made.folder / "w.pt", "teacher", engines.ACOUSTIC), weights_only=True)
+    for channels, other in ((6, False), (7, True)):
+        corpus = SimpleNamespace(encoder={"hash": "x", "channels": channels})
+        assert start.other_units(content, engines.ACOUSTIC, "w.pt", corpus) is other
+
+
+def test_the_hash_is_of_weights_and_the_name_of_the_units():
+    tensors = {"a.weight": torch.randn(3, 4), "a.bias": torch.randn(3)}
+    known = KnownEncoder(engines.CONTENT, tensors)
+    stored = KnownEncoder(engines.CONTENT, {name: half(name, value) for name, value in tensors.items()})
+    assert known.before == known.exact != known.rounded == stored.exact and stored.before is None
+    assert known.gave(known.exact) and known.gave(known.rounded) and known.gave("other") is False
+    assert stored.gave(known.exact) is None and stored.gave(None) is None
+    assert KnownEncoder(engines.CONTENT, stored.tensors, known.exact).gave(known.exact)
