@@ -34,6 +34,11 @@ def graph_of_folder(folder: engine_folder.Artifact, config: AnyVocoderConfig, na
 
     Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
     """
+    if folder.manifest.store != "float":
+        raise EngineError(
+            f"{folder.path} stores its weights as {folder.manifest.store}, which the vocoder's graph cannot read",
+            "build it again without --store, or use the vocoder backend torch or triton",
+        )
     half = next(key for key, value in engine_folder.GRAPHS.items() if value == name)
     try:
         return _checked(config, read_header(folder.verify(engine_folder.VOCODER)), half)
