@@ -82,6 +82,8 @@ def _graphs(folder: engine_folder.Artifact) -> list[str]:
     graphs = [name for name in engine_folder.GRAPHS.values() if folder.has(name)]
     plans = [name for name in folder.files if name.endswith(".plan")]
     without = "none for other programs; fastsvc writes its own where it needs one"
+    if folder.manifest.store != "float":
+        without = "none, as they would read weights stored in eight bits"
     lines = [f"  graphs       {', '.join(graphs) or without}"]
     return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 
