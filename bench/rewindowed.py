@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn.functional import pad
 
+from fastsvc.audio.mel import log_mel
 from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.stream.continued import continued, held
+from fastsvc.engine.stream.found import scaled
+from fastsvc.engine.stream.intake import Resampled
 from fastsvc.engine.stream.mels import MelMaker, Mels
 from fastsvc.engine.stream.pitch import WindowPitch
 from fastsvc.engine.stream.settled import Span
@@ -24,6 +29,19 @@ class Window:
     first: int
     last: int
     end: int
+
+
+class ContinuedUnits(WindowUnits):
+    """The convolutional recogniser over a window whose spectrum goes on as in a stream."""
+
+    def find(self, resampled: Resampled, first: int, last: int, gain: float) -> tuple[Tensor, int]:
+        begin, mel, model = self.begin(first), self.encoder.config.mel, self.encoder.model
+        audio = scaled(resampled.samples(begin * self.hop, last), gain)
+        rows = log_mel(pad(audio, (0, max(0, self.hop - len(audio))))[None], mel)[0]
+        exact = (last + (mel.fft_samples - self.hop) // 2 - mel.fft_samples) // self.hop + 1 - begin
+        newest = held(resampled, last, mel, gain)
+        more = continued(rows, newest, int(exact < len(rows)), model.future_frames)
+        return model(more[None])[0][0, : len(rows)], begin
 
 
 class WholeMels:
@@ -69,7 +87,7 @@ def prepare(stream, way: str):
         stream.maker.clear()
     if way == "rewindowed":
         stream.maker.acoustic.maker = WholeMels(stream.maker.acoustic.maker)
-        stream.front.units = WindowUnits(stream.front.encoder)
+        stream.front.units = ContinuedUnits(stream.front.encoder)
         stream.front.pitch = WindowPitch(stream.engine, stream.request)
         if isinstance(stream.engine.synthesiser.vocoder, Vocoder):
             stream.engine.synthesiser.vocoder = WholeGenerator(stream.engine.synthesiser.vocoder)

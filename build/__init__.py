@@ -59,6 +59,7 @@ def compile(
     speaker_f0=None,
     vocoder_backend="auto",
     index=None,
+    store="float",
     on_read: Callable[[Checkpoint], None] | None = None,
 ) -> Path:
     """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
@@ -68,9 +69,11 @@ def compile(
     ``config``: the YAML file of formats that keep it outside. ``steps``: numbers of steps whose schedules are built in;
     None: those of the kind of model (build/passes/read.py). ``precision``: fp32 (auto), or fp16, which stores weights
     in half the space and computes in float32 on a CPU; a GPU computes in the precision named here, in fp16 if it is
-    auto. ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu (none), sm_90, or several with
-    commas. An existing ``out`` is replaced with ``force`` only, and only if it is an engine. ``progress`` gets one line
-    for each finished part. ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.ReadOptions.
+    auto. ``store``: float stores weights as ``precision`` says, int8 in eight bits; read again they are float32
+    (fastsvc/artifact/packed.py). ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
+    (none), sm_90, or several with commas. An existing ``out`` is replaced with ``force`` only, and only if it is an
+    engine. ``progress`` gets one line for each finished part. ``era`` of CoMoSVC's code and ``speaker_vectors``:
+    fastsvc.checkpoints.ReadOptions.
     ``sampler``: of fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion from that step of a DDPM chain
     on, so that the engine refines first mels. ``speaker_f0``: median pitches for automatic transposing
     (build/passes/speaker_f0.py). ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, used on every device that
@@ -89,6 +92,7 @@ def compile(
     paths |= {"speaker_vectors": speaker_vectors, "index": index}
     words = {
         "precision": precision,
+        "store": store,
         "target": target,
         "sampler": sampler,
         "vocoder backend": vocoder_backend,
@@ -108,6 +112,7 @@ def compile(
         depth=depth,
         speaker_f0=speaker_f0,
         precision=precision,
+        store=store,
         target=target,
         vocoder_backend=vocoder_backend,
         force=force,

@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc import arguments
-from fastsvc.config import VOCODER_BACKENDS
+from fastsvc.config import STORES, VOCODER_BACKENDS
+from fastsvc.errors import ConfigError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 ERAS = ("auto", "plain", "raw", "normalised")
 SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim", "rk4")
-WORDS = {"precision": PRECISIONS, "sampler": SAMPLERS, "vocoder backend": VOCODER_BACKENDS, "era": ERAS}
+WORDS = {
+    "precision": PRECISIONS,
+    "store": STORES,
+    "sampler": SAMPLERS,
+    "vocoder backend": VOCODER_BACKENDS,
+    "era": ERAS,
+}
 
 
 def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress, on_read) -> None:
@@ -21,6 +28,8 @@ def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress, o
     for name, choices in WORDS.items():
         if name != "era" or words[name] is not None:
             arguments.one_of(name, words[name], choices)
+    if words["store"] != "float" and words["precision"] == "bf16":
+        raise ConfigError(f"precision bf16 stores its own weights, not {words['store']}", "use precision auto or fp16")
     from fastsvc.build.passes.target import architectures  # needs PyTorch, which the command line's help does not load
 
     architectures(arguments.text("target", words["target"]))

@@ -29,6 +29,7 @@ class BuildPlan:
     depth: int | None = None
     speaker_f0: str | None = None
     precision: str = "auto"
+    store: str = "float"  # a key of fastsvc.config.STORES
     target: str = "auto"
     vocoder_backend: str = "auto"  # one of fastsvc.config.VOCODER_BACKENDS
     force: bool = False
@@ -93,7 +94,7 @@ class FoldedPlan(CheckedPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class LoweredPlan(CheckedPlan):
-    """The engine's files by name, as they will be stored: tensors, and the content of other files."""
+    """The engine's files by name: tensors as they will be read again, and the content of other files."""
 
     tensors: dict[str, dict[str, Tensor]]
     files: dict[str, bytes] = field(default_factory=dict)

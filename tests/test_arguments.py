@@ -135,6 +135,7 @@ BUILD = {
     **PATHS,
     "steps": ["1,2", 5, (), (0,), (1001,), (1.5,), ("1",), (True,), (HUGE,)],
     "precision": [*NO_WORD, "fp8"],
+    "store": [*NO_WORD, "int4"],
     "target": [5, None, "gpu", "sm_75", "sm_9", ["sm_90"]],
     "force": NO_FLAG,
     "progress": [5, "x"],

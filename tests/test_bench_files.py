@@ -53,7 +53,8 @@ def run(*arguments, cwd, **environment):
 
 def test_the_programs_are_found():
     names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 flow_steps latency level live live_hour"
-    names += " live_layers live_table live_voices models phones precision retrieval roofline rvc rvc_engine same"
+    names += " live_layers live_parts live_table live_voices models phones precision retrieval roofline rvc"
+    names += " rvc_engine same"
     names += " samples sass scale scale_model serve trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from test_engine_blocks import lowered_plan, sampler_of, tiny
 
+from bench.rewindowed import ContinuedUnits
 from fastsvc.artifact import engine_folder
 from fastsvc.config import DdpmConfig, RecogniserConfig
 from fastsvc.engine.cpu.denoiser_bf16 import Bf16Denoiser
@@ -154,6 +155,7 @@ def test_units_are_those_of_one_pass(changes, block):
     assert isinstance(units, CachedUnits)
     whole, intake = encoder.encode(audio), Intake(16000, {16000})
     intake.pushed.append(audio)
+    intake.total = len(audio)
     total, ahead, parts = len(audio) // hop, encoder.model.halo_frames + 3, []
     for first in range(0, total, block):
         last = min((first + block + ahead) * hop + 31, len(audio))
@@ -171,8 +173,9 @@ def test_units_are_those_of_one_pass(changes, block):
 def test_units_near_the_end_of_the_audio_are_those_of_a_window(ahead):
     """Also after a change of gain, of which the block before was made with the old one first, and of short audio."""
     encoder = encoder_of(mean_frames=3)
-    kept, window, hop = units_of(encoder), WindowUnits(encoder), encoder.hop_samples
+    kept, window, hop = units_of(encoder), ContinuedUnits(encoder), encoder.hop_samples
     audio = 0.1 * torch.randn(9600)
+    audio[4000:6500] = 0.3 * torch.sin(torch.arange(2500) * 0.1).sign()  # a steady sound, which is held
     intake = Intake(16000, {16000})
     intake.pushed.append(audio)
     for first in range(0, 60, 4):

@@ -13,6 +13,10 @@ from fastsvc.build.plan import LoweredPlan
 def export_pass(plan: LoweredPlan) -> LoweredPlan:
     if plan.vocoder is None:
         return plan
+    why = unused(plan)
+    if why is not None:
+        plan.say(f"export: no graphs of the vocoder for other programs, as {why}")
+        return plan
     if importlib.util.find_spec("onnx") is None:
         plan.say(
             "export: the package onnx is not installed, so this engine holds no graphs for other programs; its vocoder"
@@ -22,6 +26,15 @@ def export_pass(plan: LoweredPlan) -> LoweredPlan:
     files = graphs(plan.vocoder.config, plan.tensors[engine_folder.VOCODER])
     plan.say(f"export: {', '.join(files)}, {sum(map(len, files.values())) / 1e3:.0f} kB")
     return plan.then(LoweredPlan, files=plan.files | files)
+
+
+def unused(plan: LoweredPlan) -> str | None:
+    """Why an engine holds no graphs, if it does not. fastsvc itself writes the graph that it needs from the weights."""
+    if plan.store != "float":
+        return f"they would read the stored weights, which are {plan.store}"
+    if plan.target == "cpu" and plan.vocoder_backend == "torch":
+        return "the target is a processor, and its vocoder backend torch"
+    return None
 
 
 def graphs(config, tensors) -> dict[str, bytes]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import engine_folder, lowered
+from fastsvc.artifact import engine_folder, lowered, packed
 from fastsvc.build.passes import index, rvc
-from fastsvc.build.plan import FoldedPlan, LoweredPlan
+from fastsvc.build.plan import CheckedPlan, FoldedPlan, LoweredPlan
 from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.model.half import half
@@ -31,8 +33,9 @@ def lower_pass(plan: FoldedPlan) -> LoweredPlan:
     if plan.precision == "bf16":
         for name in denoiser_bf16.ROUNDED:
             tensors[name] = tensors[name].bfloat16()
-    if plan.precision == "fp16":
-        parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}
+    rounding = rounding_of(plan)
+    if rounding is not None:
+        parts = {name: {k: rounding(k, t) for k, t in part.items()} for name, part in parts.items()}
     return plan.then(LoweredPlan, tensors=parts | index.tensors(plan))
 
 
@@ -57,3 +60,18 @@ def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     tensors["skip.bias"] = folded["skip.bias"]
     tensors["steps.vectors"] = folded["steps"]
     return {name: value.to(torch.float32).contiguous() for name, value in tensors.items()}
+
+
+def rounding_of(plan: CheckedPlan) -> Callable[[str, Tensor], Tensor] | None:
+    """(name, tensor) → the tensor as it will be read from a file whose weights are stored in fewer bits; None where
+    they are not, and for bf16, which only the denoiser's products are stored in."""
+    halves = plan.precision == "fp16"
+    if plan.store != "int8":
+        return half if halves else None
+
+    def rounded(name: str, tensor: Tensor) -> Tensor:
+        if packed.is_packed(name, tensor):
+            return packed.rounded(tensor)
+        return half(name, tensor) if halves else tensor
+
+    return rounded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsvc.artifact import engine_folder
+from fastsvc.artifact import engine_folder, packed
 from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
 from fastsvc.build.passes import index
 from fastsvc.build.plan import CheckedPlan, TargetedPlan
@@ -12,9 +12,11 @@ from fastsvc.version import VERSION
 
 
 def save_pass(plan: TargetedPlan) -> TargetedPlan:
-    engine_folder.write(
-        plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.tensors | plan.files, plan.force
-    )
+    tensors = plan.tensors
+    if plan.store == "int8":
+        parts = (engine_folder.WEIGHTS, engine_folder.VOCODER, engine_folder.CONTENT)
+        tensors = {name: packed.packed(part) if name in parts else part for name, part in tensors.items()}
+    engine_folder.write(plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, tensors | plan.files, plan.force)
     return plan
 
 
@@ -33,6 +35,7 @@ def manifest(plan: TargetedPlan) -> Manifest:
         speaker_f0_hz=tuple(plan.speaker_f0_hz),
         input_peak=acoustic.input_peak,
         precision=plan.precision,
+        store=plan.store,
         gpu_precision=plan.gpu_precision,
         vocoder=vocoder
         and VocoderPart(

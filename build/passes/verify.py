@@ -1,20 +1,22 @@
 """Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
 
-In float32 every layer must agree to 1e-5 (relative RMS); layers of voices of RVC and of DDSP-SVC
-may be off by twice what the specification in float32 is, too: where attention is sharp, and in the quiet bins of a mel,
-rounding alone comes near 1e-5. Where weights are
-stored in fewer bits the reference is the specification in float64 on the original weights, and the error may be at most
-twice that of the specification with its weights rounded the same way. A denoiser that computes in bfloat16 may be off
-by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any precision.
+In float32 every layer must agree to 1e-5 (relative RMS); layers of voices of RVC and of DDSP-SVC may be off by twice what
+the specification in float32 is, too: where attention is sharp, and in the quiet bins of a mel, rounding alone comes near
+1e-5. Where weights are stored in fewer bits the reference is the specification in float64 on the original weights, and
+the error may be at most twice that of the specification with its weights rounded the same way. A denoiser that computes
+in bfloat16 may be off by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any precision.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder
 from fastsvc.build.passes import ddsp_traces, rvc_traces, vocoder_traces
+from fastsvc.build.passes.lower import rounding_of
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig, DdspConfig, RvcConfig
@@ -23,7 +25,6 @@ from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.errors import EngineError
 from fastsvc.features.hubert import HubertEncoder
 from fastsvc.model import process
-from fastsvc.model.half import half
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
 
@@ -32,32 +33,37 @@ LARGEST = 3e-2
 LEVELS = 8
 FRAMES = 37  # odd, longer than most halos, cheap
 Trace = list[tuple[str, Tensor]]
+Rounding = Callable[[str, Tensor], Tensor] | None
 
 
 @torch.no_grad()
 def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
-    rounded = plan.precision == "fp16"
+    rounding = rounding_of(plan)
     config = plan.acoustic_config
     traces = _traces_of(config)
     specification = traces.specification if traces else _specification
     exact = specification(plan, inputs, plan.acoustic.tensors, torch.float64)
     plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32) if traces else None
-    if rounded:
-        halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
-        plain = specification(plan, inputs, halves, torch.float32)
+    if rounding is not None:
+        plain = specification(plan, inputs, _rounded(rounding, plan.acoustic.tensors), torch.float32)
     if plan.precision == "bf16":
         with torch.autocast("cpu", torch.bfloat16):
             plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32)
     errors = {"acoustic": compare(exact, (traces.lowered if traces else _lowered)(plan, inputs), plain)}
     plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {errors['acoustic']:.1e}")
     if plan.vocoder is not None:
-        errors["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounded)
+        errors["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounding)
         plan.say(f"verify: the vocoder agrees, {errors['vocoder']:.1e}")
     if plan.content is not None:
-        errors["content"] = _verify_content(plan, plan.content)
+        errors["content"] = _verify_content(plan, plan.content, rounding)
         plan.say(f"verify: the content encoder agrees, {errors['content']:.1e}")
     return plan.then(VerifiedPlan, verified=errors)
+
+
+def _rounded(rounding: Callable[[str, Tensor], Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint's tensors rounded as the stored ones are, in float32."""
+    return {name: rounding(name, value).float() for name, value in tensors.items()}
 
 
 def _traces_of(config: AnyAcousticConfig):
@@ -180,16 +186,15 @@ def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     return trace
 
 
-def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig], rounded: bool) -> float:
+def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig], rounding: Rounding) -> float:
     config, plain = checkpoint.config, None
     exact = vocoder_traces.specification(config, checkpoint.tensors, torch.float64)
-    if rounded:
-        halves = {name: half(name, value).float() for name, value in checkpoint.tensors.items()}
-        plain = vocoder_traces.specification(config, halves, torch.float32)
+    if rounding is not None:
+        plain = vocoder_traces.specification(config, _rounded(rounding, checkpoint.tensors), torch.float32)
     return compare(exact, vocoder_traces.lowered(config, plan.tensors[engine_folder.VOCODER]), plain)
 
 
-def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint) -> float:
+def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint, rounding: Rounding) -> float:
     """A recogniser runs as specified, so only rounding in storage can differ; the engine has its own HuBERT."""
     config, generator = checkpoint.config, torch.Generator().manual_seed(0)
     if checkpoint.kind == "hubert":
@@ -207,8 +212,8 @@ def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint) -> float:
         return trace(units[0] if checkpoint.kind == "hubert" else units[0][0])
 
     plain = None
-    if plan.precision == "fp16":
-        plain = specification({name: half(name, value).float() for name, value in checkpoint.tensors.items()})
+    if rounding is not None:
+        plain = specification(_rounded(rounding, checkpoint.tensors))
     exact, stored = specification(checkpoint.tensors), plan.tensors[engine_folder.CONTENT]
     if checkpoint.kind == "hubert":
         return compare(exact, trace(HubertEncoder(config, stored).encode(inputs[0])), plain)

@@ -159,9 +159,12 @@ class Artifact:
         """The tensors of one listed file. Raises EngineError if it is missing, changed or unreadable."""
         from safetensors.torch import load_file
 
+        from fastsvc.artifact import packed
+
         file = self.verify(name)
         try:
-            return load_file(file)
+            stored = load_file(file)
+            return packed.unpacked(stored) if self.manifest.store == "int8" else stored
         except MemoryError:
             raise EngineError(f"{file} needs more memory than there is", "free memory, then run it again") from None
         except Exception as error:  # a damaged file may raise anything in the package

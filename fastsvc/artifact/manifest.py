@@ -94,6 +94,7 @@ class Manifest:
     input_peak: float | None = None
     precision: str = "fp32"
     gpu_precision: str = "fp32"
+    store: str = "float"  # a key of fastsvc.config.STORES
     vocoder: VocoderPart | None = None
     content: ContentPart | None = None
     index: IndexPart | None = None
@@ -123,6 +124,7 @@ class Manifest:
             input_peak=raw["input_peak"],
             precision=raw["precision"],
             gpu_precision=raw["gpu_precision"],
+            store=raw["store"],
             vocoder=vocoder
             and VocoderPart(
                 vocoder_config(vocoder["config"]),

@@ -12,6 +12,7 @@ import re
 from fastsvc.artifact import manifest_configs
 from fastsvc.config.limits import F0_HZ, INDEX_LISTS, INDEX_VECTORS, NAMES, STEPS
 from fastsvc.config.shown import shown
+from fastsvc.config.stores import STORES
 
 REQUIRED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
 # keys whose value may be null
@@ -132,6 +133,7 @@ _CHECKS = {
     "input_peak": lambda value: _within(0, 1)(value) and value > 0,
     "precision": lambda value: value in PRECISIONS,
     "gpu_precision": lambda value: value in PRECISIONS,
+    "store": lambda value: value in STORES,
     "sampler": lambda value: isinstance(value, str),
     "depth": _integer(2, 100_000),
     "default_steps": _integer(*STEPS),

@@ -10,6 +10,7 @@ DEFAULTS = {
     "speaker_f0_hz": [],
     "input_peak": None,
     "precision": "fp32",
+    "store": "float",
     "depth": None,
     "vocoder": None,
     "content": None,

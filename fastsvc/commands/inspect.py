@@ -34,7 +34,7 @@ def _engine(folder: engine_folder.Artifact) -> str:
         f"  made from    {origin.file} ({' '.join(dict.fromkeys((origin.format, origin.kind)))}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
         *(inspect_rvc.engine if rvc else inspect_ddsp.engine if ddsp else _networks)(manifest),
-        f"  precision    {manifest.precision}",
+        f"  precision    {manifest.precision}{_stored(manifest.store)}",
         f"  on GPUs      in {manifest.gpu_precision}, {inspect_rvc.ON_GPUS if rvc else ''}kernels {_kernels(folder)}",
         _part("vocoder", manifest.vocoder, "none: makes mels only; build with --vocoder"),
         *([generator(manifest.vocoder.config)] if manifest.vocoder else []),
@@ -63,6 +63,10 @@ def _networks(manifest: Manifest) -> list[str]:
     ]
 
 
+def _stored(store: str) -> str:
+    return ", weights stored in eight bits" if store == "int8" else ""
+
+
 def _kernels(folder: engine_folder.Artifact) -> str:
     """Where the engine's kernels come from."""
     cubins = [name for name in folder.files if name.startswith("sm_") and name.endswith(".cubin")]
@@ -77,7 +81,9 @@ def _graphs(folder: engine_folder.Artifact) -> list[str]:
         return []
     graphs = [name for name in engine_folder.GRAPHS.values() if folder.has(name)]
     plans = [name for name in folder.files if name.endswith(".plan")]
-    without = "none for other programs, as onnx was not installed when it was built"
+    without = "none for other programs; fastsvc writes its own where it needs one"
+    if folder.manifest.store != "float":
+        without = "none, as they would read weights stored in eight bits"
     lines = [f"  graphs       {', '.join(graphs) or without}"]
     return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 

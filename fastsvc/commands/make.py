@@ -7,11 +7,12 @@ import click
 from fastsvc import arguments
 from fastsvc.build.options import ERAS, PRECISIONS, SAMPLERS
 from fastsvc.commands.common import WholeList, examples, option, print_result, say, verbosity_options
-from fastsvc.config import VOCODER_BACKENDS
+from fastsvc.config import STORES, VOCODER_BACKENDS
 
 CONFIG_HELP = "Configuration file, for formats that keep it outside the checkpoint."
 TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), or names such as sm_80,sm_90."
 
+STORE_HELP = "Weights in the engine's files: float, as --precision says, or int8, in half the space of fp16."
 BACKEND_HELP = "Program that computes the vocoder; auto: the fastest on each device, as measured there."
 INDEX_HELP = "Index of a voice of RVC (added_IVF….index), whose units convert --index-rate mixes in; none: without."
 STEPS_DEFAULT = "1,2,4 for students, 10,25,50 for teachers, 5,10,20 for DDPM models, 4,10,20 for DDSP-SVC 6"
@@ -45,6 +46,7 @@ DOCTOR_EXAMPLES = examples("fastsvc doctor", "fastsvc doctor > machine.txt")
     help=DEPTH_HELP,
 )
 @option("--precision", default="auto", type=click.Choice(PRECISIONS), help="Precision of the weights.")
+@option("--store", default="float", type=click.Choice(STORES), help=STORE_HELP)
 @option("--target", default="auto", metavar="auto|cpu|sm_80,...", help=TARGET_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--force", is_flag=True, help="Replace an existing engine.")

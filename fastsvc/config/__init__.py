@@ -22,6 +22,7 @@ from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.recognition import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
 from fastsvc.config.rvc import RvcConfig
 from fastsvc.config.source_filter import AnyVocoderConfig, SourceFilterConfig, vocoder_config
+from fastsvc.config.stores import STORES
 from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "EDM_SAMPLERS",
     "F0_METHODS",
     "F0_STYLES",
+    "STORES",
     "VOCODER_BACKENDS",
     "AcousticConfig",
     "AmphionConfig",

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import engine_folder
+from fastsvc.artifact import engine_folder, packed
 from fastsvc.artifact.onnx import source_filter
 from fastsvc.artifact.onnx.writer import StoredTensor, Writer, read_header
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
@@ -36,7 +36,13 @@ def graph_of_folder(folder: engine_folder.Artifact, config: AnyVocoderConfig, na
     """
     half = next(key for key, value in engine_folder.GRAPHS.items() if value == name)
     try:
-        return _checked(config, read_header(folder.verify(engine_folder.VOCODER)), half)
+        stored = read_header(folder.verify(engine_folder.VOCODER))
+        if any(key.endswith(packed.SCALES) for key in stored):
+            raise EngineError(
+                f"{folder.path} stores its weights as int8, which the vocoder's graph cannot read",
+                "build it again without --store, or use the vocoder backend torch or triton",
+            )
+        return _checked(config, stored, half)
     except (
         ValueError,
         KeyError,

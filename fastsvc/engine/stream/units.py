@@ -14,6 +14,7 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.engine.cpu.recogniser import CpuRecogniser
 from fastsvc.engine.cpu.rows import Kept, ahead, starts
 from fastsvc.engine.stream import reach
+from fastsvc.engine.stream.continued import continued, held
 from fastsvc.engine.stream.found import scaled
 from fastsvc.engine.stream.intake import Resampled
 
@@ -57,7 +58,8 @@ class State:
 class CachedUnits(WindowUnits):
     """The convolutional recogniser: audio does not change any more, so most rows of each layer are final.
 
-    Only those that the audio's end can still change are computed again; after a change of gain, all.
+    Only those that the audio's end can still change are computed again; after a change of gain, all. Where the audio
+    ends, its spectrum goes on if it is steady (continued.py), else each convolution reads zeros.
     """
 
     def __init__(self, encoder):
@@ -81,14 +83,17 @@ class CachedUnits(WindowUnits):
         firsts, reached = starts(reaches, first, settled), ahead(reaches)
         final = min(end, max(0, (last - self.mel.fft_samples + self.padding) // self.hop + 1))
         before: Any = repeat(None) if state is None else state.kept
-        rows, after = self._mel(resampled, firsts[0], last, gain), []
+        newest = held(resampled, last, self.mel, gain)
+        # the last frame reaches past the audio's end, unless its window is short
+        rows = continued(self._mel(resampled, firsts[0], last, gain), newest, int(final < end), reached[-1])
+        after = []
         for layer, own, width, start, next_start, old in zip(
             self.network.layers, reached, reaches, firsts, firsts[1:], before
         ):
             begin = max(next_start - width.past, 0)
             window = rows if old is None else old.joined(rows, start, begin)
             after.append(Kept.of(window, begin, final - own, sum(width)))
-            rows = layer(window, begin - (next_start - width.past), width.ahead)
+            rows = layer(window, begin - (next_start - width.past), 0 if newest is not None else width.ahead)
         rows = self.network.units(rows)
         units = rows if state is None else state.kept[-1].joined(rows, firsts[-1], first)
         after.append(Kept.of(units, first, final - reached[-1], end))
