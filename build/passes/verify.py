@@ -1,10 +1,11 @@
 """Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
 
-In float32 every layer must agree to 1e-5 (relative RMS); layers of voices of RVC and of DDSP-SVC may be off by twice what
-the specification in float32 is, too: where attention is sharp, and in the quiet bins of a mel, rounding alone comes near
-1e-5. Where weights are stored in fewer bits the reference is the specification in float64 on the original weights, and
-the error may be at most twice that of the specification with its weights rounded the same way. A denoiser that computes
-in bfloat16 may be off by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any precision.
+In float32 every layer must agree to 1e-5 (relative RMS); layers of voices of RVC and of DDSP-SVC may be off by twice
+what the specification in float32 is, too: where attention is sharp, and in the quiet bins of a mel, rounding alone
+comes near 1e-5. Where weights are stored in fewer bits the reference is the specification in float64 on the original
+weights, and the error may be at most twice that of the specification with its weights rounded the same way. A denoiser
+that computes in bfloat16 may be off by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any
+precision.
 """
 
 from __future__ import annotations
