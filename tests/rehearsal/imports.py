@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ LACKING = {"soundfile", "librosa", "soxr", "tqdm", "nvtx", "tensorrt", "tensorrt
 LACKING |= {"torchcrepe", "torchfcpe", "pesto", "swift_f0", "pesq", "resemblyzer", "distillmos", "xls_r_sqa"}
 LACKING |= {"fastapi", "starlette", "uvicorn", "websockets", "multipart", "prometheus_client", "httpx", "playwright"}
 LACKING |= {"ray", "s3fs", "moto", "faiss", "moonshine_voice", "phonemizer"}
+LACKING |= set(filter(None, os.environ.get("FASTSVC_LACKING", "").split(",")))  # "cuda": without cuda-bindings
 
 
 class Finder:
@@ -47,7 +49,7 @@ def prepare(after: dict[str, Callable]) -> None:
     distribution = importlib.metadata.Distribution.from_name.__func__
 
     def from_name(cls, name: str):
-        if name.replace("-", "_").lower().removesuffix("_cu13") in LACKING:
+        if name.replace("-", "_").lower().removesuffix("_cu13").removesuffix("_bindings") in LACKING:
             raise importlib.metadata.PackageNotFoundError(name)
         return distribution(cls, name)
 

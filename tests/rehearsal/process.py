@@ -15,7 +15,7 @@ def begin() -> None:
             "fastsvc.engine.cuda.launcher": _launcher,
             "bench.timing": lambda module: setattr(module, "FLUSH_BYTES", 2**20),
             "bench.roofs": _roofs,
-            "bench.models": _models,
+            "bench.rvc_voices": _rvc_voices,
             "bench.conversion": _conversion,
             "bench.cold": _cold,
             "fastsvc.engine.buckets": _buckets,
@@ -63,6 +63,12 @@ def _roofs(module) -> None:
     module.SIDE["cuda"], module.COPY_BYTES["cuda"] = 128, 2**20
 
 
+def _rvc_voices(module) -> None:
+    import functools
+
+    module.make = functools.partial(module.make, small=True)
+
+
 def _conversion(module) -> None:
     module.THROUGHPUT_FILES, module.THROUGHPUT_S = 2, 0.2
 
@@ -76,13 +82,7 @@ def _buckets(module) -> None:
     module.EVEN_FRAMES, module.EVEN_BATCHES = (64,), (2, 1)
 
 
-def _models(module) -> None:
-    from rehearsal import small
-
-    small.models(module)
-
-
 def _circumstances(module) -> None:
-    from rehearsal import small
+    from rehearsal import names
 
-    small.circumstances(module)
+    names.circumstances(module)

@@ -1,4 +1,4 @@
-"""Sizes and names of a rehearsal's figures: small models, and words that no reader can mistake."""
+"""Names of a rehearsal's figures: words that no reader can mistake."""
 
 from __future__ import annotations
 
@@ -8,24 +8,6 @@ from pathlib import Path
 from rehearsal import SAID
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
-
-
-def models(module: types.ModuleType) -> None:
-    """``module``: bench.models. Two stages and blocks of 3 taps: few kernels, each of them compiled."""
-    wide = module.vocoder
-
-    def vocoder(channels: int = 32):
-        import dataclasses
-
-        return dataclasses.replace(
-            wide(channels),
-            upsample_rates=(16, 8),
-            upsample_kernels=(32, 16),
-            resblock_kernels=(3,),
-            resblock_dilations=((1, 3),),
-        )
-
-    module.vocoder = vocoder
 
 
 def circumstances(module: types.ModuleType) -> None:
