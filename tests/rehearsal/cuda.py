@@ -10,7 +10,7 @@ import weakref
 import torch
 
 from rehearsal import ARCH, NAME, work
-from rehearsal.memory import CUDA, Allocated
+from rehearsal.memory import CUDA, Allocated, storage_copy
 
 PROPERTIES = types.SimpleNamespace(
     name=NAME, major=ARCH // 10, minor=ARCH % 10, multi_processor_count=132, total_memory=139 * 2**30
@@ -131,6 +131,8 @@ ANSWERS = {
     "empty_cache": lambda: None,
     "manual_seed": lambda seed: None,
     "manual_seed_all": lambda seed: None,
+    "get_rng_state": lambda *_: torch.get_rng_state(),
+    "set_rng_state": lambda *_: None,
     "_sleep": lambda cycles: None,
     "set_sync_debug_mode": set_sync_debug_mode,
     "reset_peak_memory_stats": reset_peak,
@@ -148,6 +150,7 @@ def install() -> None:
     for name, answer in ANSWERS.items():
         setattr(torch.cuda, name, answer)
     torch.version.cuda = "13.0"
+    torch.UntypedStorage.clone = storage_copy
     torch.Tensor.pin_memory, torch.Tensor.is_pinned = pin_memory, is_pinned
     torch.Tensor.record_stream = lambda tensor, stream: None
     for name in ("empty", "zeros", "ones", "tensor"):

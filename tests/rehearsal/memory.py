@@ -10,7 +10,7 @@ import ctypes
 
 import torch
 
-ALIGNMENT, HEAD = 256, 512  # bytes: of an allocation, and of what describes it, before it
+ALIGNMENT, HEAD, BYTE = 256, 512, torch.uint8  # bytes of an allocation; of what is before it
 CUDA = torch.device("cuda", 0)
 BELOW = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)  # kernels that only make views do not look at the device
 _KIND_CUDA, _KIND_BYTE = 2, 1  # of DLPack
@@ -52,7 +52,7 @@ def allocate(size: int) -> torch.Tensor:
     if not start:
         raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size / 2**30:.2f} GiB.")
     data = -(-(start + HEAD) // ALIGNMENT) * ALIGNMENT
-    ctypes.memset(data, 0xFF, held)
+    ctypes.memset(data, 0xFF, held)  # as unwritten() does
     sizes = (ctypes.c_int64 * 2).from_address(start + ALIGNMENT)
     sizes[:] = (size, 1)
     one = _Description.from_address(start)
@@ -61,6 +61,20 @@ def allocate(size: int) -> torch.Tensor:
     one.shape, one.strides = start + ALIGNMENT, start + ALIGNMENT + 8
     Allocated.since += held
     return torch.utils.dlpack.from_dlpack(_capsule(start, b"dltensor", None))
+
+
+def unwritten(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, whose storage is as if nobody had written to it."""
+    storage = tensor.untyped_storage()
+    ctypes.memset(storage.data_ptr(), 0xFF, storage.nbytes())
+    return tensor
+
+
+def storage_copy(storage):
+    """Of torch.UntypedStorage.clone, which deep copies of modules call."""
+    copy = (allocate(storage.nbytes()) if storage.device.type == "cuda" else torch.empty(storage.nbytes(), dtype=BYTE))
+    ctypes.memmove(copy.data_ptr(), storage.data_ptr(), storage.nbytes())
+    return copy.untyped_storage()
 
 
 def on_cpu(tensor: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils._pytree import tree_map
 
-from rehearsal import work
+from rehearsal import memory, work
 from rehearsal.memory import BELOW, on_cpu, on_device
 
 VIEWS = {"view", "as_strided", "_reshape_alias", "unfold", "set_", "alias", "detach"}  # no byte is read
@@ -43,7 +43,7 @@ def compute(operation, *args, **named):
         work.wait(name)
     given = _Given(operation, name, args, named)
     if name in MAKING:
-        return given.results(given.run())
+        return memory.unwritten(given.results(given.run()))
     made: list = []
 
     def run() -> None:

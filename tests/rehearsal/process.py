@@ -15,6 +15,7 @@ def begin() -> None:
             "fastsvc.engine.cuda.launcher": _launcher,
             "bench.timing": lambda module: setattr(module, "FLUSH_BYTES", 2**20),
             "bench.roofs": _roofs,
+            "bench.peers": _peers,
             "bench.rvc_voices": _rvc_voices,
             "bench.conversion": _conversion,
             "bench.cold": _cold,
@@ -61,6 +62,16 @@ def _launcher(module) -> None:
 
 def _roofs(module) -> None:
     module.SIDE["cuda"], module.COPY_BYTES["cuda"] = 128, 2**20
+
+
+def _peers(module) -> None:
+    def compiled(net):
+        """PyTorch traces the network; code for a GPU needs one."""
+        import torch
+
+        return torch.compile(net, backend="eager", dynamic=False)
+
+    module.compiled = compiled
 
 
 def _rvc_voices(module) -> None:
