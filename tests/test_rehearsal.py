@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rehearsal import SAID, read
 
 from bench import latency, stages
-from rehearsal import SAID, read
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = str(ROOT / "bench" / "gpu.sh")
@@ -142,10 +142,22 @@ def test_what_a_run_leaves_is_whole_or_says_what_lacks(monkeypatch):
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_engine_and_table(tmp_path):
-    """The smallest engine, its kernels compiled in place, and a row of each stage; nothing is taken for a measurement."""
+    """The smallest engine, its kernels compiled in place, and a row of each stage, none taken for a measurement."""
     env = environment(tmp_path / "kept", XDG_CACHE_HOME=str(tmp_path / "cache"), OMP_NUM_THREADS="1")
     small = ["--sizes", "16,2,16", "--steps", "1", "--precision", "fp16", "--target", "auto"]
-    where = ["--seconds", "0.1", "--steps", "1", "--budget", "0", "--repeats", "1", "--peers", "eager16,graphs", "--pdl"]
+    where = [
+        "--seconds",
+        "0.1",
+        "--steps",
+        "1",
+        "--budget",
+        "0",
+        "--repeats",
+        "1",
+        "--peers",
+        "eager16,graphs",
+        "--pdl",
+    ]
     engine, path = tmp_path / "models", tmp_path / "latency.json"
     for command in (
         ["bench.models", str(engine), *small],

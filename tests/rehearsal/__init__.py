@@ -2,8 +2,8 @@
 
 Every Python process that finds start/ on PYTHONPATH begins as sitecustomize.py there says: packages that a lent machine
 lacks are not found, and PyTorch, once imported, has one GPU. Its tensors are of the device cuda:0 and lie in this
-machine's memory, so that a tensor left on the wrong device is an error as on a GPU. PyTorch's operations are computed by
-the CPU; compiled kernels, the engine's and Triton's, by the PTX interpreter (tests/ptx).
+machine's memory, so that a tensor left on the wrong device is an error as on a GPU. The CPU computes PyTorch's
+operations; the PTX interpreter (tests/ptx) runs compiled kernels, the engine's and Triton's.
 """
 
 NAME = "stand-in, not a GPU"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ptx.faults import Faults
+from ptx.stand_in_driver import Api, StandInDriver
 from torch import Tensor
 
 from fastsvc.build.cubins.compiler import Cubin
-from ptx.faults import Faults
-from ptx.stand_in_driver import Api, StandInDriver
 from rehearsal import engine_kernels, kernels
 
 INVALID_IMAGE = 200  # of CUresult

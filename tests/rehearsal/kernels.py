@@ -1,7 +1,7 @@
 """Compiled kernels, started over tensors of the stand-in device and executed by the PTX interpreter.
 
-A launch that finds the same bytes as one before gives the same bytes: its changes are kept, in files too, and made again.
-So the hundred repetitions of a measurement cost one execution, and other processes of a rehearsal none.
+A launch that finds the same bytes as one before gives the same bytes: its changes are kept, in files too, and made
+again. So the hundred repetitions of a measurement cost one execution, and other processes of a rehearsal none.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import functools
 import hashlib
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-
-from fastsvc.build.cubins.compiler import Cubin
 from ptx import device_memory
 from ptx.faults import Faults
 from ptx.launching import start_raw
+
+from fastsvc.build.cubins.compiler import Cubin
 from rehearsal import FOLDER, work
 
 MOST_KEPT = 256 * 2**20  # bytes of changes
@@ -30,7 +31,7 @@ class TooLarge(RuntimeError):
 class Launches:
     """Of this process. ``before``: called with each launch's name, number of programs and whether it is known."""
 
-    kept: dict[str, list] = {}
+    kept: ClassVar[dict[str, list]] = {}
     size = 0
     before = staticmethod(lambda name, programs, known: None)
 

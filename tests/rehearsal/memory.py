@@ -72,7 +72,7 @@ def unwritten(tensor: torch.Tensor) -> torch.Tensor:
 
 def storage_copy(storage):
     """Of torch.UntypedStorage.clone, which deep copies of modules call."""
-    copy = (allocate(storage.nbytes()) if storage.device.type == "cuda" else torch.empty(storage.nbytes(), dtype=BYTE))
+    copy = allocate(storage.nbytes()) if storage.device.type == "cuda" else torch.empty(storage.nbytes(), dtype=BYTE)
     ctypes.memmove(copy.data_ptr(), storage.data_ptr(), storage.nbytes())
     return copy.untyped_storage()
 

@@ -65,8 +65,10 @@ class _Given:
         self.args = tuple(_tensor(one, about) for one, about in zip(args, operation._schema.arguments))
         self.named = {key: value for key, value in named.items() if key != "pin_memory"}
         tensors = [one for one in torch.utils._pytree.tree_leaves((args, self.named)) if isinstance(one, torch.Tensor)]
-        if name not in MIXED and any(not one.is_cuda and one.dim() for one in tensors) and any(
-            one.is_cuda for one in tensors
+        if (
+            name not in MIXED
+            and any(not one.is_cuda and one.dim() for one in tensors)
+            and any(one.is_cuda for one in tensors)
         ):
             raise RuntimeError(f"Expected all tensors to be on the same device, but found cuda:0 and cpu! ({name})")
 
@@ -90,7 +92,7 @@ class _Given:
     def _to_device(self, value):
         if not isinstance(value, torch.Tensor):
             return value
-        alias, original = self.originals.get(id(value), (None, None))
+        _, original = self.originals.get(id(value), (None, None))
         if original is None:
             return on_device(value)
         if value.numel() and not original.untyped_storage().nbytes():  # out= of no size

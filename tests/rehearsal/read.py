@@ -1,6 +1,6 @@
 """Every file that bench/gpu.sh has written, read as those read it who make tables of it: whole, and with all rows.
 
-    python tests/rehearsal/read.py OUT_DIR [rvc]
+python tests/rehearsal/read.py OUT_DIR [rvc]
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Launcher:
     """Called by a compiled kernel's run(): the remaining arguments are those of the kernel, constants included."""
 
     def __init__(self, source, metadata):
-        self.kinds = [kind for kind in source.signature.values()]
+        self.kinds = list(source.signature.values())
 
     def __call__(self, x, y, z, stream, function, metadata, launch_metadata, enter, leave, *arguments) -> None:
         from rehearsal import kernels

@@ -16,7 +16,7 @@ class Work:
     recorded: list | None = None
     strict = False
     seen: Counter | None = None
-    seconds: Counter = Counter()
+    seconds: Counter | None = None
 
 
 def do(name: str, run) -> None:
@@ -37,8 +37,8 @@ def once(name: str, run) -> None:
 
 
 def wait(name: str, hidden: bool = True) -> None:
-    """The host waits for the device; ``hidden``: by an operation that does not say so. Raises RuntimeError where it must
-    not."""
+    """The host waits for the device; ``hidden``: by an operation that does not say so. Raises RuntimeError where it
+    must not."""
     if Work.recorded is not None:
         raise RuntimeError(f"CUDA error: {WAITS} ({name})")
     if Work.strict and hidden:
