@@ -19,6 +19,7 @@ slower=100           # percent of the limits of all steps
 declare -A parts=()  # of a step of tests: only each n-th one
 lengths=10,0.5,60,2,1,30,5 peer_lengths=10,0.5 longest=10 warm_lengths="0.5 1 2 5 10 30 60"
 steps=1,2,4 budget=0.5 sizes=() voice=()
+processors() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc; } # which would else obey these
 begun() { :; }
 finished() { :; }
 rvc=
@@ -41,7 +42,7 @@ step() { # NAME SECONDS COMMAND…
 shares() { # NAME SECONDS VARIABLE TESTS…: one process a processor, each with its share of the tests, or of their kernels
     local name=$1 limit=$(($2 * slower / 100)) variable=$3 start=$SECONDS code=0 count jobs=() i job one
     shift 3
-    count=$(nproc)
+    count=$(processors)
     [ "$count" -le 12 ] || count=12
     echo "== $name: pytest $*, $count processes"
     for ((i = 0; i < count; i++)); do
