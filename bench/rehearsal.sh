@@ -12,7 +12,7 @@ mkdir -p "$FASTSVC_REHEARSAL"
 export TRITON_CACHE_DIR=$FASTSVC_REHEARSAL/triton XDG_CACHE_HOME=$out/cache # a lent machine knows nothing of before
 export PYTHONPATH="$PWD/tests/rehearsal/start:$PYTHONPATH" PYTEST_ADDOPTS="-p rehearsal.plugin"
 slower=${FASTSVC_SLOWER:-6000}
-parts=([kernels_compiled]=60 [kernels]=30)
+parts=([kernels_compiled]=8 [kernels]=30)
 sizes=(--sizes 32,2,32) voice=(--vectors 300)
 lengths=0.1,0.3 peer_lengths=0.1 longest=0.1 steps=1,2 warm_lengths="0.1 0.3"
 budget=0.01

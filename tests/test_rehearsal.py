@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rehearsal import SAID, read
+from rehearsal import NAME, SAID, read
 
 from bench import latency, stages
 
@@ -101,6 +101,11 @@ def test_figures_of_a_rehearsal_do_not_lie_among_results(tmp_path):
     out = ROOT.joinpath("bench", "results", "none")
     done = subprocess.run([SCRIPT, str(out), "--rehearse"], capture_output=True, text=True)
     assert done.returncode == 2 and "are not results" in done.stderr and not out.exists()
+    for path in ROOT.joinpath("bench", "results").rglob("*.json"):
+        assert NAME not in path.read_text(encoding="utf-8"), path
+
+
+def test_an_unknown_word_is_refused(tmp_path):
     assert script(tmp_path, "true", "--unknown")[0].returncode == 2
 
 
@@ -166,5 +171,5 @@ def test_engine_and_table(tmp_path):
         assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())
     assert read.faults(figures, False) == []
-    assert figures["rehearsal"] == SAID and figures["machine"]["gpu"]["name"] == "stand-in, not a GPU"
+    assert figures["rehearsal"] == SAID and figures["machine"]["gpu"]["name"] == NAME
     assert not [row for row in figures["peers"] if "skipped" in row]

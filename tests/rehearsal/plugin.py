@@ -21,6 +21,12 @@ HARDWARE = {
 _begun: set = set()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    if os.environ.get("FASTSVC_COMPILE"):  # the first case of each test has kernels enough
+        items[:] = {_place(item): item for item in reversed(items)}.values()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     why = HARDWARE.get(getattr(item, "originalname", item.name))
@@ -30,9 +36,8 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    place = item.path, getattr(item, "originalname", item.name)
-    seconds = SECONDS if place in _begun else FIRST_SECONDS
-    _begun.add(place)
+    seconds = SECONDS if _place(item) in _begun else FIRST_SECONDS
+    _begun.add(_place(item))
 
     def stop(*_) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -45,3 +50,8 @@ def pytest_runtest_call(item):
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+
+
+def _place(item) -> tuple:
+    """Of a test, whatever its case."""
+    return item.path, getattr(item, "originalname", item.name)
