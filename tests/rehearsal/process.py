@@ -21,6 +21,7 @@ def begin() -> None:
             "bench.cold": _cold,
             "fastsvc.engine.buckets": _buckets,
             "bench.circumstances": _circumstances,
+            "gpu_engines": _gpu_engines,
         }
     )
 
@@ -97,3 +98,12 @@ def _circumstances(module) -> None:
     from rehearsal import names
 
     names.circumstances(module)
+
+
+def _gpu_engines(module) -> None:
+    """Of the tests: a width at which an interpreter comes to an end."""
+    from dataclasses import replace
+
+    condition = replace(module.CONFIG.condition, channels=32)
+    denoiser = replace(module.CONFIG.denoiser, channels=32, layers=3, cond_channels=32)
+    module.CONFIG = replace(module.CONFIG, condition=condition, denoiser=denoiser)
