@@ -7,6 +7,7 @@ from ptx.stand_in_driver import Api, StandInDriver
 from torch import Tensor
 
 from fastsvc.build.cubins.compiler import Cubin
+from fastsvc.engine.cuda.driver import bindings
 from rehearsal import engine_kernels, kernels
 
 INVALID_IMAGE = 200  # of CUresult
@@ -34,4 +35,6 @@ api = SharedApi()
 
 
 def driver() -> StandInDriver:
+    """Raises MissingPackageError where cuda-bindings is not found."""
+    bindings()
     return StandInDriver(api)
