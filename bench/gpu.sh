@@ -18,14 +18,14 @@ failed=0
 slower=100           # percent of the limits of all steps
 declare -A parts=()  # of a step of tests: only each n-th one
 lengths=10,0.5,60,2,1,30,5 peer_lengths=10,0.5 longest=10 warm_lengths="0.5 1 2 5 10 30 60"
-steps=1,2,4 budget=0.5 sizes=() voice=()
+budget=0.5 sizes=() voice=()
 processors() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc; } # which would else obey these
 begun() { :; }
 finished() { :; }
 rvc=
 for word in "${@:2}"; do
     case $word in
-        rvc) rvc=yes ;;
+        rvc) rvc=rvc ;;
         --rehearse) . bench/rehearsal.sh ;;
         *) echo "unknown: $word; usage: bench/gpu.sh OUT_DIR [rvc] [--rehearse]" >&2 && exit 2 ;;
     esac
@@ -103,7 +103,7 @@ built=(--target auto)
 
 step machine 40 bash -c '"$0" -m fastsvc doctor; code=$?; nvidia-smi; command -v gcc compute-sanitizer
 "$0" -m pip list 2>/dev/null; exit $code' "$PYTHON"
-step engine 80 "$PYTHON" -m bench.models "$out/models" --steps "$steps" --precision auto "${built[@]}" "${sizes[@]}"
+step engine 80 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto "${built[@]}" "${sizes[@]}"
 rm -f "$out"/models/*.pt # half a gigabyte that nobody needs again
 step warm 30 bash -c "\"\$0\" -c '$bound' 2>/dev/null || { $warm; }" "$PYTHON" "$out/models" "$warm_lengths"
 # the figures that matter most come first, in case time runs out; what is measured is written at once

@@ -14,14 +14,14 @@ export PYTHONPATH="$PWD/tests/rehearsal/start:$PYTHONPATH" PYTEST_ADDOPTS="-p re
 slower=${FASTSVC_SLOWER:-6000}
 parts=([kernels_compiled]=8 [kernels]=30)
 sizes=(--sizes 32,2,32) voice=(--vectors 300)
-lengths=0.1,0.3 peer_lengths=0.1 longest=0.1 steps=1,2 warm_lengths="0.1 0.3"
+lengths=0.1,0.3 peer_lengths=0.1 longest=0.1 warm_lengths="0.1 0.3"
 budget=0.01
 
 processors() { echo 2; }
 begun() { # kernels compiled elsewhere; AHEAD=none: the engine's build compiles them
     [ "${AHEAD:-}" = none ] || [ "$rvc" ] && return
     AHEAD=$out/ahead
-    step ahead 60 "$PYTHON" -m bench.ahead "$AHEAD" --seconds "$lengths" --steps "$steps" "${sizes[@]}"
+    step ahead 60 "$PYTHON" -m bench.ahead "$AHEAD" --seconds "$lengths" "${sizes[@]}"
 }
 
 finished() {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rehearsal import NAME, SAID, read
 
-from bench import latency, stages
+from bench import stages
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = str(ROOT / "bench" / "gpu.sh")
@@ -120,7 +120,7 @@ def result(**changes):
     peer = {"seconds": 0.1, "steps": 1, "peer": "eager16"}
     return {
         **dict.fromkeys(read.ALWAYS, 1),
-        "command": " ".join(["python -m bench.latency", "a.fsvc", *command]),
+        "command": " ".join(["python -m bench.latency", "a.fsvc", "--device cuda", *command]),
         "stages": rows,
         "peers": [{**peer, **times}],
         "vocoders": [{**peer, "skipped": "too little memory"}],
@@ -129,8 +129,7 @@ def result(**changes):
     }
 
 
-def test_what_a_run_leaves_is_whole_or_says_what_lacks(monkeypatch):
-    monkeypatch.setattr(latency.program, "existing", Path)
+def test_what_a_run_leaves_is_whole_or_says_what_lacks():
     whole = result()
     assert read.faults(whole, False) == []
     assert read.faults({**whole, "stages": whole["stages"][1:]}, False) == ["no row of (0.1, 1, 'content')"]

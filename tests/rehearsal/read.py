@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ FILES = {False: ("latency", "peers", "compile"), True: ("rvc_latency",)}
 
 def faults(result: dict, rvc: bool) -> list[str]:
     """What a result of bench.latency on a GPU lacks."""
-    options = latency.arguments(result["command"].split()[3:])
+    words = shlex.split(result["command"])
+    options = latency.arguments(words[words.index("--device") :])  # without the engine, which is gone
     lacking = [f"no {name}" for name in sorted(ALWAYS - result.keys())]
     if lacking:
         return lacking
