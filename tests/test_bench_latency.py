@@ -3,14 +3,16 @@
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
+import sys
 import types
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench import cold, counts, early, latency, models, peers, roofs, stages, table, timing, vocoders
+from bench import circumstances, cold, counts, early, latency, models, peers, roofs, stages, table, timing, vocoders
 from fastsvc.audio import resample
 from fastsvc.config import HubertConfig, VocoderConfig
 from fastsvc.engine import ranges
@@ -166,6 +168,12 @@ def test_ranges_without_the_package(monkeypatch):
         assert not ranges.enable()
     with ranges.stage("vocoder"):
         pass
+
+
+def test_the_command_of_a_figure_can_be_typed_again(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["latency.py", "a b.fsvc", "--peers", "", "--budget", "0.5"])
+    command = circumstances.describe("python -m bench.latency", torch.device("cpu"))["command"]
+    assert shlex.split(command) == ["python", "-m", "bench.latency", "a b.fsvc", "--peers", "", "--budget", "0.5"]
 
 
 def test_a_device_that_resamples_needs_no_soxr(monkeypatch):
