@@ -12,6 +12,7 @@
 # make long   the tests that `make test` skips because they take long: whole servers, streams and terminals
 # make resources   compiles the kernels for six architectures: nothing spills (WIDTHS=--all-widths: all widths, for hours)
 # make scale   tests of convert --ray on simulated nodes, and of s3:// against a server of this machine
+# make rehearse   every step of bench/gpu.sh over a stand-in device, in small sizes (half an hour; docs/performance.md)
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make choir-voices   trains the voices of examples/voices again from nothing (hours; see configs/demo/README.md)
@@ -54,7 +55,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
 .PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long resources scale crashes \
-	fuzz choir-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
+	fuzz rehearse choir-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -122,6 +123,10 @@ scale: $(TOOLS)
 	$(PIP) -e ".[scale]"
 	FASTSVC_LONG=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 900 tests/test_spread_ray.py \
 		tests/test_spread_processes.py tests/test_spread_s3.py
+
+rehearse: $(TOOLS)
+	PYTHON=$(CURDIR)/$(BIN)/python bench/gpu.sh work/rehearsed --rehearse
+	PYTHON=$(CURDIR)/$(BIN)/python bench/gpu.sh work/rehearsed_rvc rvc --rehearse
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py

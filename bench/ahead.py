@@ -83,11 +83,17 @@ def main() -> None:
     parser.add_argument("--arch", type=program.whole_number, default=90, help="90 for sm_90 (default: 90)")
     parser.add_argument("--seconds", type=program.listed(program.length), default=SECONDS)
     parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
+    parser.add_argument(
+        "--sizes",
+        type=program.listed(program.whole_number, 3),
+        default=[512, 20, 512],
+        help="channels, layers, vocoder's channels",
+    )
     options = parser.parse_args()
     from fastsvc import files
     from fastsvc.build.passes import target
 
-    specs = target.unique_specs(launches(options.arch, options.seconds, options.steps))
+    specs = target.unique_specs(launches(options.arch, options.seconds, options.steps, *options.sizes))
     print(f"{len(specs)} kernels for sm_{options.arch}, some seconds each", file=sys.stderr, flush=True)
     folder = options.folder / f"sm_{options.arch}"
     contents = compiled(specs, options.arch)

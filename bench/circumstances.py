@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def describe(program: str, device: torch.device) -> dict:
     return {
         **result,
         **_load("load_1min"),
-        "command": " ".join([program, *sys.argv[1:]]),
+        "command": f"{program} {shlex.join(sys.argv[1:])}".rstrip(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

@@ -7,14 +7,13 @@ as far as it reads.
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections.abc import Callable
 
 import torch
 
 from bench import counts, peers
 from bench.peers import NotHere
-from bench.stages import WHOLE, TimedStage, voice, width_of
+from bench.stages import WHOLE, TimedStage, resampling, voice, width_of
 from fastsvc.config import RvcConfig
 from fastsvc.engine import rvc_front, rvc_options, synthesis
 from fastsvc.engine.cpu.sampler import SeededNoise
@@ -73,8 +72,8 @@ def stages(engine, seconds: float) -> list[TimedStage]:
 
 
 def end_to_end(engine, frames: int) -> Callable:
-    """First sample in to last sample out, at the voice's own rate; without soxr the recording comes at 16 kHz."""
-    rate_hz = engine.rate_hz if importlib.util.find_spec("soxr") is not None else rvc_front.RATE_HZ
+    """First sample in to last sample out, at the voice's own rate; where nothing can resample, it comes at 16 kHz."""
+    rate_hz = rvc_front.RATE_HZ if resampling(engine).startswith("left out") else engine.rate_hz
     audio = voice(frames * rate_hz // 100, rate_hz).numpy()
     return lambda: engine.convert(audio, rate_hz, engine.table.base, rate_out_hz=engine.rate_hz)
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from bench import counts
-from fastsvc.audio import loudness
+from fastsvc.audio import loudness, polyphase
 from fastsvc.engine import extraction
 from fastsvc.engine.cpu.sampler import Features, SeededNoise
+from fastsvc.engine.cuda.resampling import DeviceResampler
 from fastsvc.features import align
 from fastsvc.model import schedule
 
@@ -91,10 +92,16 @@ def width_of(engine, part: str) -> int:
 
 def resampling(engine) -> str:
     """Whether the end-to-end time includes resampling, which the content encoder's own rate needs."""
-    if engine.device_front is not None:
+    if engine.device_front is not None or on_the_device(engine):
         return "included (on the device)"
     has_soxr = importlib.util.find_spec("soxr") is not None
     return "included (soxr)" if has_soxr else "left out: soxr is not installed; the encoder gets its rate at once"
+
+
+def on_the_device(engine) -> bool:
+    """Whether the engine's device itself takes a recording from the voice's own rate to the content encoder's."""
+    rates = engine.rate_hz, engine.encoder.rate_hz
+    return isinstance(engine.resample, DeviceResampler) and polyphase.possible(*rates, engine.device)
 
 
 def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: int, steps: int) -> Callable:

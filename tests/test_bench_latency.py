@@ -1,17 +1,22 @@
 """bench.latency: its arithmetic, and one tiny run for its structure. No time is asserted."""
 
+import importlib.util
 import json
 import os
+import shlex
 import subprocess
+import sys
 import types
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench import cold, counts, early, latency, models, peers, roofs, stages, table, timing, vocoders
+from bench import circumstances, cold, counts, early, latency, models, peers, roofs, stages, table, timing, vocoders
+from fastsvc.audio import resample
 from fastsvc.config import HubertConfig, VocoderConfig
 from fastsvc.engine import ranges
+from fastsvc.engine.cuda.resampling import DeviceResampler
 
 ROOT = Path(__file__).parent.parent
 
@@ -165,6 +170,21 @@ def test_ranges_without_the_package(monkeypatch):
         pass
 
 
+def test_the_command_of_a_figure_can_be_typed_again(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["latency.py", "a b.fsvc", "--peers", "", "--budget", "0.5"])
+    command = circumstances.describe("python -m bench.latency", torch.device("cpu"))["command"]
+    assert shlex.split(command) == ["python", "-m", "bench.latency", "a b.fsvc", "--peers", "", "--budget", "0.5"]
+
+
+def test_a_device_that_resamples_needs_no_soxr(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    rates = {"rate_hz": 40_000, "encoder": types.SimpleNamespace(rate_hz=16_000)}
+    engine = types.SimpleNamespace(device_front=None, device=torch.device("cpu"), resample=resample.resample, **rates)
+    assert stages.resampling(engine).startswith("left out: soxr is not installed")
+    engine.resample = DeviceResampler(engine.device)
+    assert stages.resampling(engine) == "included (on the device)"
+
+
 STEPS = ["machine", "engine", "warm", "latency", "peers", "compile", "rtx"]
 STEPS += ["kernels_compiled", "tests", "kernels", "sanitizer"]
 
@@ -195,7 +215,7 @@ def test_gpu_script_in_its_parts(tmp_path):
     )
     player.chmod(0o755)
     (tmp_path / "ahead").mkdir()
-    environment = {**os.environ, "PYTHON": str(player), "AHEAD": str(tmp_path / "ahead")}
+    environment = {**os.environ, "PYTHON": str(player), "AHEAD": str(tmp_path / "ahead"), "OMP_NUM_THREADS": "1"}
     script = [str(ROOT / "bench" / "gpu.sh"), str(tmp_path / "out")]
     done = subprocess.run(script, capture_output=True, text=True, env=environment)
     summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
@@ -209,7 +229,8 @@ def test_gpu_script_in_its_parts(tmp_path):
     assert all(compiled or share for compiled, share, _ in others)
     assert any("--ignore tests/test_sanitizer.py" in words for _, _, words in others)
     compiled = sorted(one for one, _, _ in tests if one)
-    count = int(compiled[0].partition("/")[2])  # of processors
+    count = int(compiled[0].partition("/")[2])  # of processors, whatever number of threads is asked for
+    assert count == min(12, len(os.sched_getaffinity(0)))
     assert compiled == sorted(f"{i}/{count}" for i in range(count))
     first_test = next(i for i, (_, share, _) in enumerate(tests) if share)
     assert all(one for one, _, _ in tests[:first_test]) and first_test == count

@@ -47,6 +47,7 @@ FLOATS = np.array([0.0, 1.5, -1.5, 2.5, 1e30, -np.inf, np.nan, 0.3] * 4, np.floa
 
 INTEGER_CASES = {
     "add.s32 %r4, %r3, 0x7FFFFFFF;": lambda x: (x.astype(np.int64) + 2**31 - 1).astype(np.int32),
+    "\n.loc 1 38 5, function_name $L__info_string0, inlined_at 1 57\nadd.s32 %r4, %r3, 7;": lambda x: x + np.int32(7),
     "shr.s32 %r4, %r3, 40;": lambda x: x >> 31,
     "shr.u32 %r4, %r3, 40;": lambda x: 0 * x,
     "shl.b32 %r4, %r3, 4;": lambda x: x << 4,
@@ -156,6 +157,8 @@ def test_faults(name):
 def test_what_is_not_known_is_refused():
     with pytest.raises(Unsupported, match="tcgen05"):
         run("tcgen05.wait::ld.sync.aligned;", np.zeros(32, np.int32))
+    with pytest.raises(Unsupported):
+        run(".unknown 1\n add.s32 %r4, %r3, 7;", np.zeros(32, np.int32))
     with pytest.raises(Unsupported, match="some threads"):
         run("bar.sync 1, 64;", np.zeros(32, np.int32))
 

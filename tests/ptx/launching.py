@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import torch
 
 from fastsvc.build.cubins.compiler import Cubin
 from fastsvc.kernels.launch import Launch
-from ptx.compiled import Compiler
 from ptx.device_memory import DeviceMemory
 from ptx.faults import Faults
 from ptx.machine import execute
 from ptx.program import parse
+
+if TYPE_CHECKING:
+    from ptx.compiled import Compiler
 
 
 class Interpreter:

@@ -11,9 +11,10 @@ import numpy as np
 from ptx import kinds, operands
 from ptx.operands import Operand
 
-COMMENT = re.compile(r"//[^\n]*")
+COMMENT = re.compile(r"//[^\n]*|^\s*\.loc\s[^\n]*", re.M)  # lines of the source are a directive without a semicolon
 LABEL = re.compile(r"([$\w]+):\s*")
 GUARD = re.compile(r"@(!?)\s*(%?\w+)\s+")
+DIRECTIVE = re.compile(r"\.(pragma|reg|shared|local|param)\b[^\n]*")
 NAME = re.compile(r"[\w.:]+")
 PARAMETER = re.compile(r"\.param\s+\.[ubsf](\d+)\b[^,]*?(\w+)\s*(?:,|$)")
 REGISTERS = re.compile(r"\.reg\s+\.(\w+)\s+(.*)", re.S)
@@ -69,7 +70,7 @@ def parse(ptx: str) -> Program:
                 prefix = name.strip().partition("<")[0]
                 registers_of[prefix.rstrip("0123456789")] = _register_type(found[1])
                 declared.add(prefix)
-        elif statement and not statement.startswith("."):
+        elif statement and not DIRECTIVE.fullmatch(statement):
             code.append(_instruction(statement, declared))
     code = tuple(_aimed(instruction, labels) for instruction in code)
     return Program(head[1], tuple((name, int(bits)) for bits, name in parameters), int(threads[1]), code, registers_of)

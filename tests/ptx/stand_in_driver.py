@@ -68,10 +68,14 @@ class Api:
         pointers = [value for value, (_, kind) in zip(values, function.parameters) if kind.startswith("*")]
         starts = sorted(self.tensors)
         tensors = [self.tensors[starts[bisect.bisect_right(starts, pointer) - 1]] for pointer in pointers]
-        start_raw(function, (config.gridDimX, config.gridDimY, config.gridDimZ), tensors, values, self.faults)
+        self.start(function, (config.gridDimX, config.gridDimY, config.gridDimZ), tensors, values)
         self.starts[function.name] += 1
         self.early[function.name] += any("PROGRAMMATIC" in attribute.id for attribute in config.attrs)
         return (0,)
+
+    def start(self, function: Cubin, grid: tuple[int, ...], tensors: list[Tensor], values: list[int]) -> None:
+        """``values``: the bits of each parameter; ``tensors``: those that its pointers lead into."""
+        start_raw(function, grid, tensors, values, self.faults)
 
     def cuGetErrorString(self, code):
         return 0, b"an error of the stand-in"
