@@ -159,7 +159,7 @@ class Artifact:
         """The tensors of one listed file. Raises EngineError if it is missing, changed or unreadable."""
         from safetensors.torch import load_file
 
-        from fastsvc.artifact import packed
+        from fastsvc.model import packed
 
         file = self.verify(name)
         try:

@@ -41,8 +41,11 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def unpacked(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a stored file, packed ones as float32. Raises ValueError for numbers and scales that do not fit
-    each other."""
+    each other, and for numbers without scales."""
     tensors = dict(stored)
+    for name, numbers in stored.items():
+        if numbers.dtype == torch.int8 and name + SCALES not in stored:
+            raise ValueError(f"{name} is stored in eight bits, but has no scales")
     for name in [key.removesuffix(SCALES) for key in stored if key.endswith(SCALES)]:
         scales, numbers = tensors.pop(name + SCALES), tensors.get(name)
         if numbers is None or (numbers.dtype, scales.dtype) != (torch.int8, torch.bfloat16):
@@ -64,5 +67,8 @@ def _grouped(tensor: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _values(numbers: Tensor, scales: Tensor) -> Tensor:
-    each = scales.float().repeat_interleave(GROUP)[: numbers.numel()]
-    return numbers.float().mul_(each.view(numbers.shape))
+    values, each = numbers.float().flatten(), scales.float()
+    full = len(values) // GROUP  # groups; the last one may have fewer numbers
+    values[: full * GROUP].view(full, GROUP).mul_(each[:full, None])
+    values[full * GROUP :].mul_(each[full:])
+    return values.view(numbers.shape)
