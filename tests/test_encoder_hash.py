@@ -191,6 +191,12 @@ def test_a_server_shares_the_encoder_of_the_voices_own_training_alone(made):
         networks.choose(other, None, vocoder, [made.engine])
 
 
+@pytest.mark.parametrize("encoder", [5, ["a"], "a" * 1001])
+def test_a_hash_that_no_engine_could_name_is_refused(tmp_path, encoder):
+    with pytest.raises(CheckpointError, match=r"config\.train\.encoder is "):
+        read(trained(tmp_path / "s.pt", "student", encoder))
+
+
 def test_training_compares_widths_too(made):
     """Of checkpoints that do not name their encoder."""
     content = torch.load(engines.native(made.folder / "w.pt", "teacher", engines.ACOUSTIC), weights_only=True)

@@ -1,6 +1,7 @@
 """Weights in eight bits: what is stored, what is read again, and what an engine of them is."""
 
 import json
+import math
 
 import engines
 import golden
@@ -46,7 +47,7 @@ def test_values_are_within_half_a_scale_and_are_stored_the_same_way_again():
     assert all(torch.equal(again[name], value) for name, value in stored.items())
 
 
-@pytest.mark.parametrize("change", ["lost", "short", "float", "bare", "wide scales"])
+@pytest.mark.parametrize("change", ["lost", "short", "float", "bare", "wide scales", "nan", "inf", "large"])
 def test_numbers_and_scales_that_do_not_fit(change):
     stored = packed.packed({"a.weight": TENSORS["conv.weight"]})
     if change == "lost":
@@ -55,6 +56,8 @@ def test_numbers_and_scales_that_do_not_fit(change):
         stored["a.weight@scales"] = stored["a.weight@scales"][:-1]
     elif change == "bare":
         del stored["a.weight@scales"]
+    elif change in ("nan", "inf", "large"):
+        stored["a.weight@scales"][-1] = {"nan": math.nan, "inf": -math.inf, "large": 3e37}[change]
     elif change == "wide scales":
         stored["a.weight@scales"] = stored["a.weight@scales"].float()
     else:

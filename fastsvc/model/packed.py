@@ -41,7 +41,7 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def unpacked(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a stored file, packed ones as float32. Raises ValueError for numbers and scales that do not fit
-    each other, and for numbers without scales."""
+    each other, for numbers without scales, and for scales that are not finite, or would make values so."""
     tensors = dict(stored)
     for name, numbers in stored.items():
         if numbers.dtype == torch.int8 and name + SCALES not in stored:
@@ -52,6 +52,8 @@ def unpacked(stored: dict[str, Tensor]) -> dict[str, Tensor]:
             raise ValueError(f"{name} is not stored in eight bits, but has scales")
         if scales.shape != (-(-numbers.numel() // GROUP),):
             raise ValueError(f"{name} has {numbers.numel()} numbers and {scales.numel()} scales")
+        if not (scales.float() * (TOP + 1)).isfinite().all():
+            raise ValueError(f"{name} has scales that are not finite, or too large")
         tensors[name] = _values(numbers, scales)
     return tensors
 
