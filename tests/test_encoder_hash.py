@@ -186,6 +186,9 @@ def test_an_evaluation_refuses_a_teacher_of_another_encoder(made):
 def test_a_server_shares_the_encoder_of_the_voices_own_training_alone(made):
     voice, vocoder = read(made.student), made.folder / "v.pt"
     assert networks.choose(voice, None, vocoder, [made.engine]).content == made.engine
+    damaged = _copied(made, "damaged_content.fsvc")
+    (damaged / engine_folder.CONTENT).write_bytes(b"")
+    assert networks.choose(voice, None, vocoder, [damaged, made.engine]).content == made.engine
     other = read(trained(made.folder / "o.pt", "student", "other"))
     with pytest.raises(CheckpointError, match="the recogniser of its corpus"):
         networks.choose(other, None, vocoder, [made.engine])

@@ -156,7 +156,8 @@ class Artifact:
         return name in self.files
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one listed file. Raises EngineError if it is missing, changed or unreadable."""
+        """The tensors of one listed file, those in eight bits as float32. Raises EngineError if it is missing,
+        changed or unreadable."""
         from safetensors.torch import load_file
 
         from fastsvc.model import packed
