@@ -70,7 +70,7 @@ def compile(
     None: those of the kind of model (build/passes/read.py). ``precision``: fp32 (auto), or fp16, which stores weights
     in half the space and computes in float32 on a CPU; a GPU computes in the precision named here, in fp16 if it is
     auto. ``store``: float stores weights as ``precision`` says, int8 in eight bits; read again they are float32
-    (fastsvc/artifact/packed.py). ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
+    (fastsvc/model/packed.py). ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
     (none), sm_90, or several with commas. An existing ``out`` is replaced with ``force`` only, and only if it is an
     engine. ``progress`` gets one line for each finished part. ``era`` of CoMoSVC's code and ``speaker_vectors``:
     fastsvc.checkpoints.ReadOptions.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastsvc import arguments
 from fastsvc.config import STORES, VOCODER_BACKENDS
+from fastsvc.config.vocoder import TENSORRT
 from fastsvc.errors import ConfigError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -30,6 +31,9 @@ def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress, o
             arguments.one_of(name, words[name], choices)
     if words["store"] != "float" and words["precision"] == "bf16":
         raise ConfigError(f"precision bf16 stores its own weights, not {words['store']}", "use precision auto or fp16")
+    if words["store"] != "float" and words["vocoder backend"] in TENSORRT:
+        why = f"{words['vocoder backend']} reads stored weights, and cannot read {words['store']}"
+        raise ConfigError(why, "omit --store, or use another vocoder backend")
     from fastsvc.build.passes.target import architectures  # needs PyTorch, which the command line's help does not load
 
     architectures(arguments.text("target", words["target"]))

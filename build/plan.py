@@ -29,7 +29,7 @@ class BuildPlan:
     depth: int | None = None
     speaker_f0: str | None = None
     precision: str = "auto"
-    store: str = "float"  # a key of fastsvc.config.STORES
+    store: str = "float"  # one of fastsvc.config.STORES
     target: str = "auto"
     vocoder_backend: str = "auto"  # one of fastsvc.config.VOCODER_BACKENDS
     force: bool = False

@@ -31,6 +31,7 @@ def changed(engine, folder, **values):
     return folder
 
 
+ORIGIN = {"file": "a.pt", "format": "fastsvc", "kind": "student", "step": 1}
 WRONG = {
     "sampler": (5, None),
     "depth": ("x", True),
@@ -45,7 +46,8 @@ WRONG = {
     "vocoder": (5, {"config": {}}, {"config": 3, "source": {}}),
     "content": (5, {"kind": ["a"], "config": {}}),
     "index": (5, {"file": "a", "sha256": "0", "vectors": 1, "lists": 1}),
-    "source": ({}, 3),
+    "source": ({}, 3, ORIGIN | {"encoder": []}, ORIGIN | {"encoder": 0}, ORIGIN | {"encoder": "a" * 1001}),
+    "store": ("int4", None, ["int8"], 8),
 }
 
 

@@ -1,6 +1,7 @@
 """Weights in eight bits: what is stored, what is read again, and what an engine of them is."""
 
 import json
+import math
 
 import engines
 import golden
@@ -9,12 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fastsvc import build
-from fastsvc.artifact import engine_folder, packed
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.onnx import vocoder_graph
 from fastsvc.build.passes import measure, verify
 from fastsvc.commands.inspect import describe
 from fastsvc.engine import Engine
 from fastsvc.errors import ConfigError, EngineError
+from fastsvc.model import packed
 
 GENERATOR = torch.Generator().manual_seed(4)
 TENSORS = {
@@ -45,17 +47,30 @@ def test_values_are_within_half_a_scale_and_are_stored_the_same_way_again():
     assert all(torch.equal(again[name], value) for name, value in stored.items())
 
 
-@pytest.mark.parametrize("change", ["lost", "short", "float"])
+@pytest.mark.parametrize("change", ["lost", "short", "float", "bare", "wide scales", "nan", "inf", "large"])
 def test_numbers_and_scales_that_do_not_fit(change):
     stored = packed.packed({"a.weight": TENSORS["conv.weight"]})
     if change == "lost":
         del stored["a.weight"]
     elif change == "short":
         stored["a.weight@scales"] = stored["a.weight@scales"][:-1]
+    elif change == "bare":
+        del stored["a.weight@scales"]
+    elif change in ("nan", "inf", "large"):
+        stored["a.weight@scales"][-1] = {"nan": math.nan, "inf": -math.inf, "large": 3e37}[change]
+    elif change == "wide scales":
+        stored["a.weight@scales"] = stored["a.weight@scales"].float()
     else:
         stored["a.weight"] = stored["a.weight"].float()
     with pytest.raises(ValueError, match=r"a\.weight"):
         packed.unpacked(stored)
+
+
+def test_tensors_without_values_and_of_full_groups_alone():
+    empty = {"a.weight": torch.zeros(0, 3, dtype=torch.int8), "a.weight@scales": torch.zeros(0, dtype=torch.bfloat16)}
+    assert packed.unpacked(empty)["a.weight"].shape == (0, 3)
+    whole = torch.randn(2, 64, generator=GENERATOR)
+    assert torch.equal(packed.unpacked(packed.packed({"a.weight": whole}))["a.weight"], packed.rounded(whole))
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +169,10 @@ def test_parts_of_such_an_engine_are_parts_of_another(built, tmp_path):
 
 
 def test_stores_that_do_not_exist(tmp_path):
-    for options in ({"store": "int4"}, {"store": "int8", "precision": "bf16"}):
-        with pytest.raises(ConfigError, match="int4|bf16 stores its own weights"):
+    for options, why in (
+        ({"store": "int4"}, "int4"),
+        ({"store": "int8", "precision": "bf16"}, "bf16 stores its own weights"),
+        ({"store": "int8", "vocoder_backend": "tensorrt"}, "tensorrt reads stored weights, and cannot read int8"),
+    ):
+        with pytest.raises(ConfigError, match=why):
             build.compile(tmp_path / "none.pt", **options)

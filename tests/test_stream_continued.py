@@ -53,6 +53,19 @@ def test_rows_that_go_on():
 
 
 @torch.inference_mode()
+def test_what_is_held_is_kept_for_encoders_of_few_layers():
+    """Whose units depend on less of the past than the spectrum that is held."""
+    config = RecogniserConfig(phones=("-", "a"), channels=12, layers=1, kernel=1, bottleneck=6)
+    encoder = RecogniserEncoder(config, module("recogniser", config).state_dict())
+    units, source, hop = units_of(encoder), resampled(NOTE), encoder.hop_samples
+    for first in range(40):
+        found, begin = units.find(source, first, (first + 1) * hop, 1.0)
+        assert len(found) == first + 1 - begin
+        units.settle()
+        source.tape.forget(units.begin(first + 1) * hop)
+
+
+@torch.inference_mode()
 def test_units_of_a_steady_note_are_those_of_a_longer_one():
     """Of an encoder that sees 23 frames of the future, with none given."""
     config = RecogniserConfig(phones=("-", "a"), channels=12, layers=5, bottleneck=6)

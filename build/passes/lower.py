@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import engine_folder, lowered, packed
+from fastsvc.artifact import engine_folder, lowered
 from fastsvc.build.passes import index, rvc
 from fastsvc.build.plan import CheckedPlan, FoldedPlan, LoweredPlan
 from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine.cpu import denoiser_bf16
-from fastsvc.model.half import half
+from fastsvc.model import stored
 
 
 def lower_pass(plan: FoldedPlan) -> LoweredPlan:
@@ -62,16 +60,6 @@ def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     return {name: value.to(torch.float32).contiguous() for name, value in tensors.items()}
 
 
-def rounding_of(plan: CheckedPlan) -> Callable[[str, Tensor], Tensor] | None:
-    """(name, tensor) → the tensor as it will be read from a file whose weights are stored in fewer bits; None where
-    they are not, and for bf16, which only the denoiser's products are stored in."""
-    halves = plan.precision == "fp16"
-    if plan.store != "int8":
-        return half if halves else None
-
-    def rounded(name: str, tensor: Tensor) -> Tensor:
-        if packed.is_packed(name, tensor):
-            return packed.rounded(tensor)
-        return half(name, tensor) if halves else tensor
-
-    return rounded
+def rounding_of(plan: CheckedPlan) -> stored.Rounding | None:
+    """The rounding of the plan's precision and store; None where there is none."""
+    return stored.rounding(plan.precision, plan.store)

@@ -174,6 +174,6 @@ def _checked_encoder(plan: ReadPlan, content: Checkpoint) -> str | None:
             "name the content encoder that the corpus was prepared with",
         )
     if same is None and trained is not None:
-        what = f"the weights in {content.path} were rounded to fp16"
+        what = f"the weights in {content.path} were rounded"
         plan.say(f"check: {what}; whether they are those that {plan.acoustic.path} was trained on is not known")
     return known.before

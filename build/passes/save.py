@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastsvc.artifact import engine_folder, packed
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
 from fastsvc.build.passes import index
 from fastsvc.build.plan import CheckedPlan, TargetedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import SourceFilterConfig
+from fastsvc.model import packed
 from fastsvc.version import VERSION
 
 

@@ -10,8 +10,6 @@ precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -28,13 +26,13 @@ from fastsvc.features.hubert import HubertEncoder
 from fastsvc.model import process
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
+from fastsvc.model.stored import Rounding
 
 BOUND = 1e-5
 LARGEST = 3e-2
 LEVELS = 8
 FRAMES = 37  # odd, longer than most halos, cheap
 Trace = list[tuple[str, Tensor]]
-Rounding = Callable[[str, Tensor], Tensor] | None
 
 
 @torch.no_grad()
@@ -62,7 +60,7 @@ def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     return plan.then(VerifiedPlan, verified=errors)
 
 
-def _rounded(rounding: Callable[[str, Tensor], Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rounded(rounding: Rounding, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A checkpoint's tensors rounded as the stored ones are, in float32."""
     return {name: rounding(name, value).float() for name, value in tensors.items()}
 
@@ -187,7 +185,7 @@ def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     return trace
 
 
-def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig], rounding: Rounding) -> float:
+def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig], rounding: Rounding | None) -> float:
     config, plain = checkpoint.config, None
     exact = vocoder_traces.specification(config, checkpoint.tensors, torch.float64)
     if rounding is not None:
@@ -195,7 +193,7 @@ def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig],
     return compare(exact, vocoder_traces.lowered(config, plan.tensors[engine_folder.VOCODER]), plain)
 
 
-def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint, rounding: Rounding) -> float:
+def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint, rounding: Rounding | None) -> float:
     """A recogniser runs as specified, so only rounding in storage can differ; the engine has its own HuBERT."""
     config, generator = checkpoint.config, torch.Generator().manual_seed(0)
     if checkpoint.kind == "hubert":

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from fastsvc.artifact.engine_folder import CONTENT, Artifact
 from fastsvc.model.encoder_hash import KnownEncoder
+from fastsvc.model.keys import fit
+from fastsvc.model.modules import module
 
 
 def known(folder: Artifact) -> KnownEncoder | None:
-    """The engine's content encoder; None without one. Raises EngineError for a damaged file."""
+    """The engine's content encoder; None without one. Raises EngineError for a damaged file, CheckpointError for
+    tensors that are not its network's."""
     content = folder.manifest.content
     if content is None or not folder.has(CONTENT):
         return None
-    return KnownEncoder(content.config, folder.tensors(CONTENT), content.source.encoder)
+    tensors = fit(folder.tensors(CONTENT), lambda: module(content.kind, content.config), folder.path / CONTENT)
+    return KnownEncoder(content.config, tensors, content.source.encoder)
 
 
 def is_another(folder: Artifact, trained: str | None) -> bool:

@@ -156,10 +156,11 @@ class Artifact:
         return name in self.files
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one listed file. Raises EngineError if it is missing, changed or unreadable."""
+        """The tensors of one listed file, those in eight bits as float32. Raises EngineError if it is missing,
+        changed or unreadable."""
         from safetensors.torch import load_file
 
-        from fastsvc.artifact import packed
+        from fastsvc.model import packed
 
         file = self.verify(name)
         try:

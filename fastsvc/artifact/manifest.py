@@ -94,7 +94,7 @@ class Manifest:
     input_peak: float | None = None
     precision: str = "fp32"
     gpu_precision: str = "fp32"
-    store: str = "float"  # a key of fastsvc.config.STORES
+    store: str = "float"  # one of fastsvc.config.STORES
     vocoder: VocoderPart | None = None
     content: ContentPart | None = None
     index: IndexPart | None = None

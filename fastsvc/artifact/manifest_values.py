@@ -79,7 +79,8 @@ def _schedule(count: str, row) -> bool:
 def _origin(value) -> bool:
     if not isinstance(value, dict) or not {"file", "format", "kind", "step"} <= value.keys():
         return False
-    texts = [value[key] for key in ("file", "format", "kind")] + [value.get("encoder") or ""]
+    texts = [value[key] for key in ("file", "format", "kind")]
+    texts += [] if value.get("encoder") is None else [value["encoder"]]
     return all(map(_text, texts)) and _integer(0, 2**63)(value["step"]) and _list(_text, 1000)(value.get("notes", []))
 
 

@@ -41,7 +41,7 @@ class CorpusRecipe:
                 f" {features.encoder} of {features.unit_channels}",
                 "name the content encoder of that voice with --encoder",
             )
-        if self._is_another(found):
+        if self._is_another(found, path):
             raise CheckpointError(
                 f"{path} is not the content encoder that {self.like} was trained on",
                 "name that one: fastsvc's voices know it by its hash",
@@ -64,13 +64,13 @@ class CorpusRecipe:
                 "name that voice's content encoder with --encoder, or prepare into another folder",
             )
 
-    def _is_another(self, found) -> bool:
-        """Whether this encoder is certainly not the voice's."""
-        from fastsvc.data.units import encoder_hash, rounded_hash
+    def _is_another(self, found, path: str) -> bool:
+        """Whether this encoder, which was read from ``path``, is certainly not the voice's."""
+        from fastsvc.data.units import encoder_hash
 
         if not self.hashes or encoder_hash(found) in self.hashes:
             return False
-        return self.exact or rounded_hash(found) not in self.hashes
+        return self.exact or self.hashes.isdisjoint(_hashes(found, path))
 
 
 def of(config: str | None, like: str | None) -> CorpusRecipe:
@@ -104,8 +104,19 @@ def _known(folder) -> dict[str, Any]:
 
     trained, encoder = folder.manifest.source.encoder, content_encoder.known(folder)
     before = trained if encoder is None else trained or encoder.before
-    hashes = {before} if encoder is None else {before, encoder.exact, encoder.rounded}
-    return {"hashes": frozenset(hashes - {None}), "exact": False, "sure": before is not None}
+    hashes = frozenset() if encoder is None else encoder.hashes
+    return {"hashes": hashes | ({before} if before else set()), "exact": False, "sure": before is not None}
+
+
+def _hashes(found, path: str) -> frozenset[str]:
+    """All hashes that an encoder may go by; an engine names the one that it had before it was rounded."""
+    from fastsvc.artifact import content_encoder, engine_folder
+    from fastsvc.data.units import known_hashes
+
+    if not engine_folder.is_engine(Path(path)):
+        return known_hashes(found)
+    encoder = content_encoder.known(engine_folder.Artifact(path))
+    return frozenset() if encoder is None else encoder.hashes
 
 
 def _encoder(path: str, units: str | None):

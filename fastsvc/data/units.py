@@ -66,9 +66,9 @@ def encoder_hash(encoder) -> str:
     return model_hash.encoder_hash(str(encoder.name), module.state_dict())
 
 
-def rounded_hash(encoder) -> str:
-    """The hash of a recogniser or HuBERT as an engine in fp16 has it."""
-    return model_hash.KnownEncoder(encoder.config, encoder.model.state_dict()).rounded
+def known_hashes(encoder) -> frozenset[str]:
+    """The hashes of a recogniser or HuBERT, as it is and as engines that round it have it."""
+    return model_hash.KnownEncoder(encoder.config, encoder.model.state_dict()).hashes
 
 
 def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import HubertConfig
-from fastsvc.model.half import half
+from fastsvc.model.stored import ROUNDINGS, Rounding
 
 
 def encoder_hash(name: str, tensors: Mapping[str, Tensor]) -> str:
@@ -29,8 +29,8 @@ def encoder_hash(name: str, tensors: Mapping[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class KnownEncoder:
-    """A content encoder's configuration and tensors. ``original``: its hash before an engine in fp16 rounded it, where
-    the engine names that."""
+    """A content encoder's configuration and tensors. ``original``: its hash before an engine that stores weights in
+    fewer bits rounded it, where the engine names that."""
 
     config: Any
     tensors: Mapping[str, Tensor]
@@ -42,23 +42,39 @@ class KnownEncoder:
         return self._hash({name: value.float() for name, value in self.tensors.items()})
 
     @cached_property
-    def rounded(self) -> str:
-        """The hash of its weights as an engine in fp16 has them."""
-        return self._hash({name: half(name, value).float() for name, value in self.tensors.items()})
+    def rounded(self) -> frozenset[str]:
+        """The hashes of its weights as engines in fp16 and in eight bits have them."""
+        forms = ({name: by(name, value.float()).float() for name, value in self.tensors.items()} for by in ROUNDINGS)
+        return frozenset(map(self._hash, forms))
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """All hashes that it may go by: as it was trained, as it is, and rounded."""
+        return self.rounded | {self.exact} | ({self.original} if self.original else set())
 
     @property
     def before(self) -> str | None:
         """The hash of the weights as they were trained; None where they were rounded and nothing names it."""
-        as_stored = all(torch.equal(half(name, value).float(), value.float()) for name, value in self.tensors.items())
-        return self.original or (None if as_stored else self.exact)
+        return self.original or (None if any(map(self._is_rounded, ROUNDINGS)) else self.exact)
 
     def gave(self, trained: str | None) -> bool | None:
         """Whether this is the encoder of that hash, rounded or not; None where that cannot be known."""
         if trained is None:
             return None
-        if trained in (self.original, self.exact) or trained == self.rounded:
+        if trained in (self.original, self.exact) or trained in self.rounded:
             return True
         return None if self.before is None else False
+
+    def _is_rounded(self, by: Rounding) -> bool:
+        """Whether a rounding changes no weight, and is one of some weights."""
+        some = False
+        for name, value in self.tensors.items():
+            exact = value.float()
+            rounded = by(name, exact)
+            if rounded is not exact and not torch.equal(rounded.float(), exact):
+                return False
+            some = some or rounded is not exact
+        return some
 
     def _hash(self, tensors: Mapping[str, Tensor]) -> str:
         return encoder_hash(self.config.units if isinstance(self.config, HubertConfig) else "recogniser", tensors)

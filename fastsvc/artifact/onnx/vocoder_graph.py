@@ -17,11 +17,12 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import engine_folder, packed
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.onnx import source_filter
 from fastsvc.artifact.onnx.writer import StoredTensor, Writer, read_header
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.model import packed
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
 from fastsvc.model.vocoders import extra_name
 

@@ -27,6 +27,7 @@ from fastsvc.reading import wrappers
 from fastsvc.reading.loading import count, state_dict
 
 VERSION = 1
+HASH_CHARACTERS = 1000  # at most, as in an engine's manifest
 
 
 def acoustic_of(data: object, where: str) -> AcousticConfig | DdspConfig:
@@ -126,7 +127,7 @@ def encoder_of(content: dict, path: str | Path) -> str | None:
     """The hash of the content encoder that gave the units of the training, if the file names it. Raises
     CheckpointError."""
     encoder = _train(content).get("encoder")
-    if encoder is not None and not isinstance(encoder, str):
+    if encoder is not None and not (isinstance(encoder, str) and len(encoder) <= HASH_CHARACTERS):
         raise CheckpointError(f"{path}: config.train.encoder is {shown(encoder)}", "copy or train the checkpoint again")
     return encoder
 

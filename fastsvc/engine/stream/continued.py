@@ -23,14 +23,18 @@ REST = -3.2  # of its mean, likewise: some 30 dB below loud singing
 BASES = {"10": 1.0, "e": 2.302585}  # the logarithm's base → its unit in that of base 10
 
 
+def reach_samples(mel: MelConfig) -> int:
+    """Samples before the end of the audio that :func:`held` reads."""
+    return (mel.fft_samples - mel.window_samples) // 2 + mel.window_samples + BACK * mel.hop_samples
+
+
 def held(resampled: Resampled, last: int, mel: MelConfig, gain: float) -> Tensor | None:
     """The log-mel [M] of the last whole window before the sample ``last``, where it goes on; None where it does not,
     and where the recording ends."""
     if resampled.total is not None and last >= resampled.total:
         return None
     beside = (mel.fft_samples - mel.window_samples) // 2  # zeros of the window in the transform
-    before = beside + mel.window_samples + BACK * mel.hop_samples
-    audio = scaled(resampled.samples(last - before, last), gain)
+    audio = scaled(resampled.samples(last - reach_samples(mel), last), gain)
     rows = log_mel_of_padded(F.pad(audio, (0, mel.fft_samples - mel.window_samples - beside))[None], mel)[0]
     change, level, unit = (rows[-1] - rows[0]).abs().mean(), rows[-1].mean(), BASES[mel.log_base]
     return rows[-1] if change < STEADY * unit and level > REST * unit else None

@@ -14,7 +14,7 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.engine.cpu.recogniser import CpuRecogniser
 from fastsvc.engine.cpu.rows import Kept, ahead, starts
 from fastsvc.engine.stream import reach
-from fastsvc.engine.stream.continued import continued, held
+from fastsvc.engine.stream.continued import continued, held, reach_samples
 from fastsvc.engine.stream.found import scaled
 from fastsvc.engine.stream.intake import Resampled
 
@@ -65,6 +65,8 @@ class CachedUnits(WindowUnits):
     def __init__(self, encoder):
         super().__init__(encoder)
         self.mel, self.network = encoder.config.mel, CpuRecogniser(encoder.model)
+        # networks of few layers may read less than the spectrum that is held, which ends with the audio
+        self.past = max(self.past, math.ceil(reach_samples(self.mel) / self.hop) + 1)
         self.padding = (self.mel.fft_samples - self.mel.hop_samples) // 2  # samples before a mel frame's own
         self.state: State | None = None
         self.found: State | None = None
@@ -84,7 +86,8 @@ class CachedUnits(WindowUnits):
         final = min(end, max(0, (last - self.mel.fft_samples + self.padding) // self.hop + 1))
         before: Any = repeat(None) if state is None else state.kept
         newest = held(resampled, last, self.mel, gain)
-        # the last frame reaches past the audio's end, unless its window is short
+        # the last frame reaches past the audio's end; others, too, where a window has over three hops: these keep a
+        # reflection of it
         rows = continued(self._mel(resampled, firsts[0], last, gain), newest, int(final < end), reached[-1])
         after = []
         for layer, own, width, start, next_start, old in zip(

@@ -45,13 +45,21 @@ def _content(voice: Checkpoint, engines: list[Path]) -> tuple[Path, str]:
     for path, manifest in _manifests(engines):
         features = manifest.acoustic.features
         same = (features.encoder, features.unit_channels) == (wanted.encoder, wanted.unit_channels)
-        if manifest.content is not None and same and not is_another(Artifact(path), voice.encoder):
+        if manifest.content is not None and same and _may_give(path, voice.encoder):
             return path, f"its content encoder is that of the engine {path.stem}: {manifest.content.source.file}"
     name = "HuBERT or ContentVec" if hubert_units(wanted.encoder) is not None else "the recogniser of its corpus"
     raise CheckpointError(
         f"the voice takes units of {wanted.encoder}, and its file has no content encoder",
         f"send {name} with it, such as hubert_base.pt (the form's part content)",
     )
+
+
+def _may_give(path: Path, trained: str | None) -> bool:
+    """Whether an engine's content encoder may be the one of that hash; one that cannot be read is not."""
+    try:
+        return not is_another(Artifact(path), trained)
+    except FastsvcError:
+        return False
 
 
 def _vocoder(voice: Checkpoint, engines: list[Path]) -> tuple[Path, str]:

@@ -51,7 +51,7 @@ class LiveContentTask(Task):
         whole = from_dict(RecogniserConfig, content["config"]["model"], f"{self.settings.teacher}: config.model")
         self.model_config = replace(whole, future_frames=self.settings.future_frames)
         known = KnownEncoder(whole, content["ema"])
-        self.units_of = [known.exact, known.rounded]
+        self.units_of = [known.exact, *sorted(known.rounded)]
         self.agree(self.model_config, self.settings)
         self.teacher = Recogniser(whole)
         self.teacher.load_state_dict(content["ema"])
@@ -62,7 +62,7 @@ class LiveContentTask(Task):
             self.notes.append(f"{corpus.path} has other phones than the teacher: phone errors are not measured")
 
     def of_corpus(self) -> dict:
-        """Besides: the hashes of the teacher, as trained and as an engine in fp16 has it."""
+        """Besides: the hashes of the teacher, as trained and as engines that round it have it."""
         return super().of_corpus() | {"units_of": self.units_of}
 
     def config_for_checkpoint(self) -> dict:

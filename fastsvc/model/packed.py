@@ -41,14 +41,19 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def unpacked(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a stored file, packed ones as float32. Raises ValueError for numbers and scales that do not fit
-    each other."""
+    each other, for numbers without scales, and for scales that are not finite, or would make values so."""
     tensors = dict(stored)
+    for name, numbers in stored.items():
+        if numbers.dtype == torch.int8 and name + SCALES not in stored:
+            raise ValueError(f"{name} is stored in eight bits, but has no scales")
     for name in [key.removesuffix(SCALES) for key in stored if key.endswith(SCALES)]:
         scales, numbers = tensors.pop(name + SCALES), tensors.get(name)
         if numbers is None or (numbers.dtype, scales.dtype) != (torch.int8, torch.bfloat16):
             raise ValueError(f"{name} is not stored in eight bits, but has scales")
         if scales.shape != (-(-numbers.numel() // GROUP),):
             raise ValueError(f"{name} has {numbers.numel()} numbers and {scales.numel()} scales")
+        if not (scales.float() * (TOP + 1)).isfinite().all():
+            raise ValueError(f"{name} has scales that are not finite, or too large")
         tensors[name] = _values(numbers, scales)
     return tensors
 
@@ -64,5 +69,8 @@ def _grouped(tensor: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _values(numbers: Tensor, scales: Tensor) -> Tensor:
-    each = scales.float().repeat_interleave(GROUP)[: numbers.numel()]
-    return numbers.float().mul_(each.view(numbers.shape))
+    values, each = numbers.float().flatten(), scales.float()
+    full = len(values) // GROUP  # groups; the last one may have fewer numbers
+    values[: full * GROUP].view(full, GROUP).mul_(each[:full, None])
+    values[full * GROUP :].mul_(each[full:])
+    return values.view(numbers.shape)
