@@ -77,6 +77,7 @@ def test_units_in_a_stream_need_no_more_than_the_future(block):
     units, hop, audio = units_of(encoder), encoder.hop_samples, 0.1 * torch.randn(9600)
     whole, intake, total = encoder.encode(audio), Intake(16000, {16000}), 60
     intake.pushed.append(audio)
+    intake.total = len(audio)
     for first in range(0, total, block):
         last = min((first + block - 1 + 2) * hop + 336, len(audio))
         found, begin = units.find(intake.at[16000], first, last, 1.0)

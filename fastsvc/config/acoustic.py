@@ -62,6 +62,11 @@ class ConditionConfig:
     voicing: bool = False  # a voiced/unvoiced flag per frame
     pulses: bool = later(False)  # the mel of a pulse train at f0 (fastsvc/model/pulse_mel.py); zeros where unvoiced
 
+    @property
+    def foreign_encoders(self) -> tuple[str, ...]:
+        """As :attr:`AmphionConfig.foreign_encoders`."""
+        return ()
+
     def __post_init__(self):
         within("condition", self, unit_channels=SIZES, channels=SIZES, speakers=NAMES)
 
@@ -140,7 +145,7 @@ class AcousticConfig:
     @property
     def foreign_encoders(self) -> tuple[str, ...]:
         """The encoders whose units this program does not compute."""
-        return () if self.amphion is None else self.amphion.encoders
+        return self.conditioner.foreign_encoders
 
     @property
     def is_native_edm(self) -> bool:

@@ -31,6 +31,11 @@ class AmphionConfig:
     def unit_channels(self) -> int:
         return sum(self.encoder_channels)
 
+    @property
+    def foreign_encoders(self) -> tuple[str, ...]:
+        """The encoders whose units this program does not compute."""
+        return self.encoders
+
     def __post_init__(self):
         check(
             0 < len(self.encoders) == len(self.encoder_channels) <= 16,

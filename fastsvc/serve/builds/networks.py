@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.artifact.content_encoder import is_another
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import hubert_units
 from fastsvc.errors import CheckpointError, FastsvcError
@@ -56,6 +55,8 @@ def _content(voice: Checkpoint, engines: list[Path]) -> tuple[Path, str]:
 
 def _may_give(path: Path, trained: str | None) -> bool:
     """Whether an engine's content encoder may be the one of that hash; one that cannot be read is not."""
+    from fastsvc.artifact.content_encoder import is_another  # needs PyTorch, which the server itself does not load
+
     try:
         return not is_another(Artifact(path), trained)
     except FastsvcError:
