@@ -21,7 +21,7 @@ from fastsvc.evaluation import systems
 from fastsvc.features.content import RecogniserEncoder
 from fastsvc.model import packed, stored
 from fastsvc.model.encoder_hash import KnownEncoder
-from fastsvc.model.half import half
+from fastsvc.model.stored import half
 from fastsvc.serve.builds import networks
 from fastsvc.training import start
 

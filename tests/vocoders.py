@@ -11,7 +11,7 @@ from bench.vocoder_cpu import OPENVPI
 from fastsvc.artifact import engine_folder
 from fastsvc.config import VocoderConfig, rvc_sizes
 from fastsvc.model import vocoders
-from fastsvc.model.half import half
+from fastsvc.model.stored import half
 from fastsvc.model.vocoder import Generator
 
 FULL = {

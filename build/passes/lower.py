@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastsvc.artifact import engine_folder, lowered
 from fastsvc.build.passes import index, rvc
-from fastsvc.build.plan import CheckedPlan, FoldedPlan, LoweredPlan
+from fastsvc.build.plan import FoldedPlan, LoweredPlan
 from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.model import stored
@@ -31,7 +31,7 @@ def lower_pass(plan: FoldedPlan) -> LoweredPlan:
     if plan.precision == "bf16":
         for name in denoiser_bf16.ROUNDED:
             tensors[name] = tensors[name].bfloat16()
-    rounding = rounding_of(plan)
+    rounding = stored.rounding(plan.precision, plan.store)
     if rounding is not None:
         parts = {name: {k: rounding(k, t) for k, t in part.items()} for name, part in parts.items()}
     return plan.then(LoweredPlan, tensors=parts | index.tensors(plan))
@@ -58,8 +58,3 @@ def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     tensors["skip.bias"] = folded["skip.bias"]
     tensors["steps.vectors"] = folded["steps"]
     return {name: value.to(torch.float32).contiguous() for name, value in tensors.items()}
-
-
-def rounding_of(plan: CheckedPlan) -> stored.Rounding | None:
-    """The rounding of the plan's precision and store; None where there is none."""
-    return stored.rounding(plan.precision, plan.store)

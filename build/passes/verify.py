@@ -15,7 +15,6 @@ from torch import Tensor
 
 from fastsvc.artifact import engine_folder
 from fastsvc.build.passes import ddsp_traces, rvc_traces, vocoder_traces
-from fastsvc.build.passes.lower import rounding_of
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig, DdspConfig, RvcConfig
@@ -23,7 +22,7 @@ from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.errors import EngineError
 from fastsvc.features.hubert import HubertEncoder
-from fastsvc.model import process
+from fastsvc.model import process, stored
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
 from fastsvc.model.stored import Rounding
@@ -38,7 +37,7 @@ Trace = list[tuple[str, Tensor]]
 @torch.no_grad()
 def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
-    rounding = rounding_of(plan)
+    rounding = stored.rounding(plan.precision, plan.store)
     config = plan.acoustic_config
     traces = _traces_of(config)
     specification = traces.specification if traces else _specification
@@ -213,7 +212,7 @@ def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint, rounding: Roundin
     plain = None
     if rounding is not None:
         plain = specification(_rounded(rounding, checkpoint.tensors))
-    exact, stored = specification(checkpoint.tensors), plan.tensors[engine_folder.CONTENT]
+    exact, kept = specification(checkpoint.tensors), plan.tensors[engine_folder.CONTENT]
     if checkpoint.kind == "hubert":
-        return compare(exact, trace(HubertEncoder(config, stored).encode(inputs[0])), plain)
-    return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)
+        return compare(exact, trace(HubertEncoder(config, kept).encode(inputs[0])), plain)
+    return compare(exact, specification({name: value.float() for name, value in kept.items()}), plain)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from fastsvc.model import packed
-from fastsvc.model.half import half
 
+STORED_HALF = ("units", "weight")  # tensors rounded by fp16 storage; biases and step vectors are small and stay float32
+HALF_MAX = 6e4
 Rounding = Callable[[str, Tensor], Tensor]  # (name, tensor) → the same tensor where it is stored as it is
+
+
+def half(name: str, tensor: Tensor) -> Tensor:
+    """float16 where rounding is harmless and the values fit, float32 elsewhere."""
+    rounded = tensor.dim() >= 2 and tensor.numel() > 0 and name.endswith(STORED_HALF)
+    return tensor.to(torch.float16) if rounded and float(tensor.abs().max()) < HALF_MAX else tensor
 
 
 def rounding(precision: str, store: str) -> Rounding | None:

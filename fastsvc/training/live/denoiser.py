@@ -67,9 +67,8 @@ class LiveStudentTask(AcousticTask):
         content = checkpoint.load(settings.teacher, ("student", "dmo"))
         self.choose_speakers(content, settings.teacher)
         self.teacher = self.load_acoustic(content, settings.teacher)
-        self.encoder = encoder_of(settings.content)
         whole = self.teacher.config
-        self._check_encoder(whole.features.unit_channels)
+        self.encoder = self._encoder(whole.features.unit_channels)
         net = replace(whole.denoiser, future_frames=settings.future_frames)
         features = replace(whole.features, f0_future_frames=settings.f0_future_frames, unit_align="hops")
         self.model = started(self.teacher, replace(whole, denoiser=net, features=features)).to(self.device)
@@ -82,21 +81,25 @@ class LiveStudentTask(AcousticTask):
         self.reference = self.sampled(self.teacher, 1, "consistency")
         self.vocoder = listen.vocoder_of(settings.vocoder, corpus.mel, self.device)
 
-    def _check_encoder(self, channels: int) -> None:
-        """Raises ConfigError for a live encoder that certainly learned other units than the teacher's."""
+    def _encoder(self, channels: int) -> RecogniserEncoder:
+        """The live encoder. Raises ConfigError for one that certainly learned other units than the teacher's."""
         path, wanted = self.settings.content, self.corpus.encoder["hash"]
-        train = checkpoint.load(path, "recogniser")["config"].get("train")
+        content = checkpoint.load(path, "recogniser")
+        config = from_dict(RecogniserConfig, content["config"]["model"], f"{path}: config.model")
+        train = content["config"].get("train")
         learned = train.get("units_of") if isinstance(train, dict) else None
         other = isinstance(learned, list) and wanted not in learned
-        if other or self.encoder.channels != channels:
+        encoder = RecogniserEncoder(config, content["ema"])
+        if other or encoder.channels != channels:
             raise ConfigError(
                 f"{path} did not learn the units of {self.corpus.path}, on which {self.settings.teacher} was trained",
                 "train a live encoder with the corpus's content encoder as its task.teacher",
             )
+        return encoder
 
     def of_corpus(self) -> dict:
         """The encoder that a checkpoint names is the live one."""
-        return super().of_corpus() | {"encoder": encoder_hash(encoder_of(self.settings.content))}
+        return super().of_corpus() | {"encoder": encoder_hash(self.encoder)}
 
     def batch(self, rng: np.random.Generator) -> dict:
         crop = self._drawn("train", rng, self.batch_size, self.batch_frames)
@@ -155,12 +158,6 @@ class LiveStudentTask(AcousticTask):
     def samples(self, model: nn.Module) -> dict[str, Sample]:
         mels = {"live": self.sampled(model, 1, "consistency"), "teacher": self.reference, "true": self.valid["mel"]}
         return self.audible(mels, model, 1, "consistency")
-
-
-def encoder_of(path: str) -> RecogniserEncoder:
-    content = checkpoint.load(path, "recogniser")
-    config = from_dict(RecogniserConfig, content["config"]["model"], f"{path}: config.model")
-    return RecogniserEncoder(config, content["ema"])
 
 
 def live_units(encoder: RecogniserEncoder, audio: Tensor, mel, frames: int) -> Tensor:
