@@ -17,6 +17,7 @@ from fastsvc.commands.inspect import describe
 from fastsvc.engine import Engine
 from fastsvc.errors import ConfigError, EngineError
 from fastsvc.model import packed
+from fastsvc.model.stored import half
 
 GENERATOR = torch.Generator().manual_seed(4)
 TENSORS = {
@@ -176,3 +177,15 @@ def test_stores_that_do_not_exist(tmp_path):
     ):
         with pytest.raises(ConfigError, match=why):
             build.compile(tmp_path / "none.pt", **options)
+
+
+def test_what_is_stored_in_half():
+    """Matrices by name, unless their values do not fit; vectors, and what has no values, stay."""
+    stored_as = {
+        ("condition.units", 1.0): torch.float16,
+        ("conv.weight", 1.0): torch.float16,
+        ("conv.weight", 6.1e4): torch.float32,
+        ("steps.vectors", 1.0): torch.float32,
+    }
+    assert {(name, value): half(name, torch.full((2, 3), value)).dtype for name, value in stored_as} == stored_as
+    assert half("conv.weight", torch.ones(3)).dtype == half("conv.weight", torch.ones(0, 3)).dtype == torch.float32
