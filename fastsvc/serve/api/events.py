@@ -35,11 +35,11 @@ async def _events(state: Service, ids: Sequence[str]) -> AsyncIterator[str]:
                     yield _event("gone", {"id": id})
                     continue
                 public = state.queue.book.public(job)
+                if job.over:  # asked now: while an event is sent the job may end, and that is news yet to be told
+                    left.remove(id)
                 if public != told.get(id):
                     told[id] = public
                     yield _event("job", public)
-                if job.over:
-                    left.remove(id)
             if left and not ending:
                 if not await happens(changed, state.settings.heartbeat_s):
                     yield ": still here\n\n"
