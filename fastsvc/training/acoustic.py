@@ -15,6 +15,7 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.config import to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
+from fastsvc.data.corpus import Corpus
 from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
@@ -65,19 +66,28 @@ class AcousticTask(Task):
         ``labels``: also labels [B, T] in a recogniser's numbers (0 the blank, −1 unknown). ``audio``: also audio
         [B, T·hop].
         """
-        config = self.corpus.mel
-        # The crop is drawn longer; edge frames are dropped, because their windows reach beyond its audio.
-        edge = -(-(config.fft_samples - config.hop_samples) // (2 * config.hop_samples))
-        raw = self.corpus.batch(rng, split, size, frames + 2 * edge)
-        mel = log_mel(raw["audio"], config)
-        crop = {name: raw[name][:, edge : edge + frames].float() for name in FRAME_KEYS}
-        crop["valid"] = crop.pop("mask")
+        crop, raw, inside = self.cropped(self.corpus, split, rng, size, frames)
         if labels:
-            phones = raw["phone_labels"][:, edge : edge + frames].long()
+            phones = raw["phone_labels"][:, inside].long()
             crop["labels"] = torch.where(phones >= 0, phones + 1, phones)
         if audio:
-            crop["audio"] = raw["audio"][:, edge * config.hop_samples : (edge + frames) * config.hop_samples]
-        return crop | {"mel": mel[:, edge : edge + frames], "singer": self.table[raw["singer"]]}
+            hop = self.corpus.mel.hop_samples
+            crop["audio"] = raw["audio"][:, inside.start * hop : inside.stop * hop]
+        return crop | {"singer": self.table[raw["singer"]]}
+
+    @staticmethod
+    def cropped(
+        corpus: Corpus, split: str, rng: np.random.Generator, size: int, frames: int
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], slice]:
+        """(mel and features of crops of any corpus, what the corpus gave, which of its frames they are)."""
+        config = corpus.mel
+        # The crop is drawn longer; edge frames are dropped, because their windows reach beyond its audio.
+        edge = -(-(config.fft_samples - config.hop_samples) // (2 * config.hop_samples))
+        inside = slice(edge, edge + frames)
+        raw = corpus.batch(rng, split, size, frames + 2 * edge)
+        crop = {name: raw[name][:, inside].float() for name in FRAME_KEYS}
+        crop["valid"] = crop.pop("mask")
+        return crop | {"mel": log_mel(raw["audio"], config)[:, inside]}, raw, inside
 
     def augmented(self, crop: dict, rng: np.random.Generator) -> dict:
         settings = self.augment

@@ -35,8 +35,10 @@ def other_units(content: dict, config: AcousticConfig, path: str, corpus) -> boo
     return trained not in (None, encoder["hash"]) or config.features.unit_channels != encoder["channels"]
 
 
-def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
+def config_of(base: dict, path: str, task: Any, pulses: bool = False) -> AcousticConfig:
     """The network's configuration of the checkpoint ``base``, for the singers and the corpus of ``task``.
+
+    ``pulses``: with that condition, also where ``base`` lacks it.
 
     Raises ConfigError where mel, units or encoder are not the corpus's.
     """
@@ -49,7 +51,7 @@ def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
         raise ConfigError(
             f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
         )
-    pulses = config.condition.pulses or task.settings.pulses
+    pulses = pulses or config.condition.pulses
     if pulses and not config.condition.pulses:
         task.notes.append(f"{path} has no weights for pulses: they start from zeros")
     condition = replace(config.condition, speakers=len(task.speakers), pulses=pulses)

@@ -189,6 +189,8 @@ def task_class(kind: str, config: dict | None = None) -> type[Task]:
         module, name = LIVE[kind]
     elif kind == "vocoder" and isinstance(model, dict):
         module, name = FAMILIES.get(str(model.get("family")), TASKS[kind])
+    elif kind == "student" and (config or {}).get("method") == "paired":
+        module, name = "fastsvc.training.paired.task", "PairedTask"
     elif kind in FLOWS and _has_flow(kind, config or {}):
         module, name = FLOWS[kind]
     return getattr(importlib.import_module(module), name)

@@ -70,7 +70,11 @@ class TeacherTask(AcousticTask):
         self.augment = self.settings.augment
         base = checkpoint.load(self.settings.init, start.KINDS) if self.settings.init else None
         self.choose_speakers(base=base)
-        config = self.acoustic_config() if base is None else start.config_of(base, self.settings.init, self)
+        config = (
+            self.acoustic_config()
+            if base is None
+            else start.config_of(base, self.settings.init, self, self.settings.pulses)
+        )
         self.agree(config, self.settings)
         self.model = AcousticModel(config).to(self.device)
         if base is not None:

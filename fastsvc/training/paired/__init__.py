@@ -1,0 +1,1 @@
+"""A few-step student from recordings' own mels and an adversary, without a teacher (`method: paired`)."""

@@ -1,0 +1,83 @@
+"""The YAML of `fastsvc train student` with `task.method: paired`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastsvc.config.limits import CROPS, FRAMES, SIZES, STEPS
+from fastsvc.config.plain import within
+from fastsvc.errors import ConfigError
+from fastsvc.training.acoustic import AugmentSettings
+from fastsvc.training.balance import Term
+from fastsvc.training.simulate import BELOW
+
+METHOD = "paired"
+
+
+@dataclass(frozen=True)
+class MelTerm(Term):
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class JudgedTerm(Term):
+    weight: float = 1.0
+    start: float = 0.02
+    ramp: float = 0.05
+    match: str = "equal"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The student's losses, each with weight, start, ramp and match (:class:`fastsvc.training.balance.Term`); gradients
+    are compared with that of ``mel``. A weight of 0 leaves a loss out."""
+
+    mel: MelTerm = MelTerm()  # L1 distance to the recording
+    features: JudgedTerm = JudgedTerm()  # of the discriminators' features to those of the recording
+    adversarial: JudgedTerm = JudgedTerm()
+    hold: MelTerm = MelTerm()  # of conversions and others: L1 distance of coarse changes to those that `init` makes
+
+    def __post_init__(self):
+        if not self.mel.weight:
+            raise ConfigError("task.losses.mel has no weight", "set one: every other loss is measured against it")
+        if self.mel.start or self.mel.ramp:
+            raise ConfigError("task.losses.mel cannot start late", "omit its start and ramp")
+
+
+@dataclass(frozen=True)
+class PairedSettings:
+    """The YAML's ``task`` part."""
+
+    init: str  # the student to go on from
+    method: str = METHOD
+    steps: tuple[int, ...] = (1,)  # the schedules to train: each update draws one, and one of its steps
+    below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax, in units of edm.sigma_data
+    conversion: float = 0.0  # share of a batch that sings with another singer's voice
+    # A corpus of other people, in the same units: what they say is said by the singers here, too, for which nothing of
+    # them need be known but units and f0. So words of languages that the singers' songs lack are not forgotten.
+    others: str = ""
+    others_share: float = 0.4  # their crops, as a share of batch.size, in addition to it
+    channels: int = 32  # of the discriminators
+    judge_rate: float = 1.0  # the discriminators', times optim.lr
+    losses: Losses = field(default_factory=Losses)
+    match_steps: int = 20  # over which the scales of the losses are measured, each once
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    vocoder: str = ""  # a checkpoint, to hear the samples; without, they are pictures
+    valid_crops: int = 8
+    valid_frames: int = 192
+
+    def __post_init__(self):
+        if self.method != METHOD:
+            raise ConfigError(f"task.method is {self.method!r}", f"use {METHOD}")
+        # At least one item of every batch keeps its own voice, for which the true mel is known.
+        within(
+            "task",
+            self,
+            steps=STEPS,
+            below=(0, 1e6),
+            conversion=(0, 0.75),
+            others_share=(0, 4),
+            channels=SIZES,
+            judge_rate=(0, 1e3),
+        )
+        within("task", self, match_steps=STEPS, valid_crops=CROPS, valid_frames=FRAMES)
