@@ -145,15 +145,16 @@ def test_without_conversions_and_others_every_item_has_its_true_mel(corpus, teac
 def test_a_distance_alone_comes_closer_and_judges_bring_the_detail(corpus, teacher, tmp_path):
     first = task_of(corpus, teacher)
     figures = {"first": first.validate(first.model)}
-    off = {"weight": 0.0}
-    for name, loss, steps in (("distance", off, [1]), ("judged", NOW, [1, 2])):
+    off = {"features": {"weight": 0.0}, "adversarial": {"weight": 0.0}}
+    judged = {"features": NOW, "adversarial": NOW | {"weight": 0.3}}
+    for name, losses, steps in (("distance", off, [1]), ("judged", judged, [1, 2])):
         path = write_config(
             tmp_path / f"{name}.yaml",
             corpus,
             steps=100,
             validate_every=100,
             optim={"lr": 1e-3, "final_lr": 1e-4, "warmup": 5, "betas": [0.8, 0.99]},
-            task=settings(teacher, steps=steps, losses={"features": loss, "adversarial": loss}),
+            task=settings(teacher, steps=steps, losses=losses),
             out=str(tmp_path / name),
             ema=0.95,
         )

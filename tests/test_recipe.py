@@ -16,10 +16,10 @@ from fastsvc.config import from_dict
 from fastsvc.data.corpus import Corpus
 from fastsvc.engine import Engine
 from fastsvc.errors import EngineError
-from fastsvc.recipe import base, budget, own, run, songs, stages, state
+from fastsvc.recipe import base, own, run, songs, stages, state
 from fastsvc.recipe.unfold import unfold
 from fastsvc.training import checkpoint
-from fastsvc.training.teacher import TeacherTask
+from fastsvc.training.paired.task import PairedTask
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_only_a_whole_engine_is_a_base(tmp_path, engine):
 @pytest.mark.slow
 def test_from_songs_to_an_engine_through_every_interruption(tmp_path, monkeypatch, few_seconds, engine):
     """A failure in each stage, as after a kill; the same call continues, and nothing finished is done again."""
-    said, failing = [], ["prepare", "teacher", "student", "build"]
+    said, failing = [], ["prepare", "student", "build"]
     folder = one_singer(tmp_path / "Ärwin")
     (folder / "torn.wav").write_bytes(b"RIFF")
     monkeypatch.setattr(stages, "PREVIEWS_S", (0.5, 0.5))
@@ -79,7 +79,7 @@ def test_from_songs_to_an_engine_through_every_interruption(tmp_path, monkeypatc
     def stage(current, one, progress, estimate):
         if failing and one.name == failing[0]:
             failing.pop(0)
-            if one.name in ("teacher", "student"):  # in the middle: after its first preview
+            if one.name == "student":  # in the middle: after its first preview
                 plain = stages.Previews.write
                 monkeypatch.setattr(stages.Previews, "write", killed(plain, monkeypatch))
                 return real(current, one, progress, estimate)
@@ -89,7 +89,7 @@ def test_from_songs_to_an_engine_through_every_interruption(tmp_path, monkeypatc
     monkeypatch.setattr(run, "_stage", stage)
     out = tmp_path / "voice.fsvc"
     options = {"minutes": 0.15, "engine": engine, "device": "cpu", "say": said.append, "quiet": True}
-    for _ in range(4):
+    for _ in range(3):
         with pytest.raises(MemoryError):
             run.train(folder, out, **options)
     result = run.train(folder, out, **options)
@@ -101,12 +101,12 @@ def test_from_songs_to_an_engine_through_every_interruption(tmp_path, monkeypatc
     audio, _ = built.convert(tone(1.0, 24000).astype(np.float32), 24000, "Ärwin")
     assert np.isfinite(audio).all() and np.abs(audio).max() > 0
     stored = json.loads((tmp_path / "voice.training" / state.FILE).read_text())
-    assert stored["done"] == ["prepare", "teacher", "student", "build"]
+    assert stored["done"] == ["prepare", "student", "build"]
     previews = {path.name.split("-")[0] for path in (tmp_path / "voice.training" / "previews").glob("*.wav")}
-    assert {"teacher", "student", "true", "engine.wav"} <= previews
+    assert {"student", "true", "engine.wav"} <= previews
     assert any("torn.wav" in line and line.startswith("not used") for line in said)
     assert any(line.startswith("about 9 s in all") or " in all: prepare " in line for line in said)
-    history = [json.loads(line)["step"] for line in (tmp_path / "voice.training/teacher/history.jsonl").open()]
+    history = [json.loads(line)["step"] for line in (tmp_path / "voice.training/student/history.jsonl").open()]
     assert history == sorted(history)
 
 
@@ -120,18 +120,20 @@ def killed(plain, monkeypatch):
 
 
 @pytest.mark.long
-def test_the_teacher_starts_as_the_base_and_new_singers_as_its_mean(tmp_path, few_seconds, engine):
+def test_the_student_starts_as_the_base_and_new_singers_as_its_mean(tmp_path, few_seconds, engine):
     current = stages.Run(tmp_path, tmp_path / "x.fsvc", songs.look(one_singer(tmp_path / "me")), None, print)
     current.state = state.State(str(tmp_path / "me"), "", 1.0, str(engine), "cpu")
     assert stages.Prepare().run(current)
-    task = {"init": str(tmp_path / base.NETWORK), "valid_crops": 2, "valid_frames": 16}
-    teacher = TeacherTask(task, Corpus(tmp_path / "corpus"), "cpu", batch_size=2, batch_frames=16)
-    assert teacher.speakers == [*engines.SPEAKERS, "me"] and teacher.rows_without_songs == [0, 1, 2]
+    task = stages.Training()._task(current) | {"method": "paired", "valid_crops": 2, "valid_frames": 16}
+    student = PairedTask(task, Corpus(tmp_path / "corpus"), "cpu", batch_size=2, batch_frames=16)
+    assert student.speakers == [*engines.SPEAKERS, "me"] and student.rows_without_songs == [0, 1, 2]
     stored = checkpoint.load(tmp_path / base.NETWORK)["ema"]
-    table = teacher.model.condition.spk_embed.weight
+    table = student.model.condition.spk_embed.weight
     torch.testing.assert_close(table[:3], stored["condition.spk_embed.weight"])
     torch.testing.assert_close(table[3], stored["condition.spk_embed.weight"].mean(0))
-    torch.testing.assert_close(teacher.model.denoiser.state_dict()["mlp.0.weight"], stored["denoiser.mlp.0.weight"])
+    torch.testing.assert_close(student.model.denoiser.state_dict()["mlp.0.weight"], stored["denoiser.mlp.0.weight"])
+    minutes = sum(item.frames for item in student.others.items) * student.corpus.mel.hop_samples / 60
+    assert 4 < minutes / student.corpus.mel.rate_hz < run.PHRASES_MINUTES  # all of the package's phrases
 
 
 def test_an_engine_of_ones_own_singers_alone_computes_the_same(tmp_path):
@@ -173,13 +175,14 @@ def test_a_singer_of_one_long_recording_is_split_by_pieces(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_two_singers_and_a_dmo_student(tmp_path, monkeypatch, few_seconds, engine):
+def test_two_singers_are_converted_to_each_other(tmp_path, few_seconds, engine):
     said = []
-    monkeypatch.setattr(budget, "DMO_FROM", 0.0)
     for singer in ("me", "you"):
         one_singer(tmp_path / "songs" / singer)
     options = {"minutes": 0.2, "engine": engine, "device": "cpu", "say": said.append, "quiet": True}
     assert run.train(tmp_path / "songs", tmp_path / "both.fsvc", **options)["finished"]
     built = engine_folder.Artifact(tmp_path / "both.fsvc").manifest
-    assert built.speakers == ("me", "you") and built.source.kind == "dmo" and set(built.sampling.schedules) == {1, 2, 4}
+    assert built.speakers == ("me", "you") and built.source.kind == "student"
+    assert set(built.sampling.schedules) == {1, 2, 4}
+    assert "conversion: 0.25" in (tmp_path / "both.training" / "student.yaml").read_text()
     assert any("converted" in line for line in said if line.startswith("preview"))

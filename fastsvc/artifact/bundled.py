@@ -10,6 +10,7 @@ from fastsvc.errors import EngineError
 FOLDER = Path(__file__).parent.parent / "demo"
 SUFFIX = ".fsvc"
 VOICES = FOLDER / f"voices{SUFFIX}"
+PHRASES = FOLDER / "phrases"  # speech and singing of synthetic people, for the training of other voices
 
 
 def names() -> list[str]:

@@ -9,7 +9,7 @@ import click
 from fastsvc.commands.common import examples, option, print_result, say, verbosity, verbosity_options
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
-CONFIGS = ("prepare", *KINDS)
+CONFIGS = ("prepare", *KINDS, "paired")  # the last: a student without a teacher
 TRAIN_EXAMPLES = examples(
     "fastsvc train songs/ -o me.fsvc --budget 2h",
     "fastsvc train teacher -c teacher.yaml --resume",
@@ -33,8 +33,8 @@ BUDGET = "2h"
 def train(what, out, budget, device, base, config, resume, print_config):
     """Make an engine from SINGERS, a folder with one folder of songs for each singer (or with one singer's songs).
 
-    The command prepares the songs, trains teacher and student from the demo voices' network, and builds the engine. It
-    leaves previews to listen to in NAME.training/previews. Ctrl-C, kill or a power failure lose at most half a
+    The command prepares the songs, trains the demo voices' student on with them, and builds the engine. It leaves
+    previews to listen to in NAME.training/previews. Ctrl-C, kill or a power failure lose at most half a
     minute of training: the same command continues.
 
     With a KIND (recogniser, singer, pitch, vocoder, teacher, student, dmo) and -c it trains that network alone. Ctrl-C

@@ -1,4 +1,4 @@
-"""The budget of a voice: its words, and its division among the stages."""
+"""The budget of a voice: its words, and what its training gets of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from fastsvc.errors import ConfigError
 
 OVERNIGHT = 8 * 60.0
 LEAST, MOST = 1.0, 14 * 24 * 60.0  # minutes
-DMO_FROM = 4 * 60.0  # below, distribution matching has too few steps
-# The student's one-step error was least after a quarter of a third of 18 minutes; the teacher still improved.
-SHARES = {False: {"teacher": 0.8, "student": 0.2}, True: {"teacher": 0.45, "student": 0.2, "dmo": 0.35}}
 _WORD = re.compile(r"(\d+(?:\.\d+)?)\s*(min|m|h)")
 _MINUTES = {"min": 1.0, "m": 1.0, "h": 60.0}
 
@@ -39,15 +36,14 @@ def shown(minutes: float) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected minutes of the stages before and after the trainings."""
+    """Expected minutes of the stages before and after the training."""
 
     prepare: float
     build: float
 
-    def trainings(self, budget: float, used: float = 0.0) -> dict[str, float]:
-        """Minutes of each training; ``used``: minutes that are over already, instead of ``prepare``.
+    def training(self, budget: float, used: float = 0.0) -> float:
+        """Minutes of the training; ``used``: minutes that are over already, instead of ``prepare``.
 
         At least half of the budget is for training, even if it is then exceeded.
         """
-        left = max(0.5 * budget, budget - (used or self.prepare) - self.build)
-        return {kind: share * left for kind, share in SHARES[budget >= DMO_FROM].items()}
+        return max(0.5 * budget, budget - (used or self.prepare) - self.build)

@@ -9,7 +9,8 @@ import yaml
 from fastsvc import arguments, files, reading
 
 FOLDER = Path(__file__).parent / "configs"
-KINDS = ("prepare", "recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
+KINDS = ("prepare", "recogniser", "singer", "pitch", "vocoder", "teacher", "student", "paired", "dmo")
+PAIRED = "paired"  # a student by that method
 
 
 def text(kind: str) -> str:

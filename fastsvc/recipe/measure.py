@@ -11,10 +11,13 @@ from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import optim, wavenet_train
 
 STEPS = 2
+CROPS, OTHERS = 12, 4  # of a step: songs and others' phrases; the latter alone, by the first student
+JUDGES = 1.3  # what discriminators and losses add, measured on one thread of 2026
 
 
-def seconds_per_crop(config: AcousticConfig, device: str, size: int = 4, frames: int = 128) -> tuple[float, float]:
-    """(seconds of training, seconds of evaluating alone) of one crop of ``frames`` frames."""
+def step_seconds(config: AcousticConfig, device: str, size: int = 4, frames: int = 128) -> float:
+    """Of a step of the recipe's configuration, where a crop has ``frames`` frames: what a step trains and what it
+    evaluates alone, and the judges' share."""
     where = optim.device_of(device)
     dtype = optim.precision_of("auto", where)
     model = AcousticModel(config).to(where)
@@ -33,17 +36,8 @@ def seconds_per_crop(config: AcousticConfig, device: str, size: int = 4, frames:
 
     trained = _timed(train, where) / size
     with torch.no_grad():
-        return trained, _timed(evaluate, where) / size
-
-
-def step_seconds(kind: str, trained: float, evaluated: float) -> float:
-    """Of a step of the recipe's configurations: 16 crops of a teacher; 8 of a student, whose teacher and target are
-    evaluated three times; 8 of a DMO student: five turns of the fake score, two networks deep, and its own."""
-    return {
-        "teacher": 16 * trained,
-        "student": 8 * (trained + 3 * evaluated),
-        "dmo": 8 * (6 * (trained + 2 * evaluated) + trained),
-    }[kind]
+        evaluated = _timed(evaluate, where) / size
+    return JUDGES * (CROPS * (trained + evaluated) + OTHERS * evaluated)
 
 
 def _timed(call, device: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""A teacher's checkpoint with the singers of one's own alone: the base engine's rows were not trained along."""
+"""A student's checkpoint with the singers of one's own alone: the base engine's rows were not trained along."""
 
 from __future__ import annotations
 

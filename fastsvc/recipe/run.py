@@ -18,9 +18,9 @@ from fastsvc.recipe.state import State, continued, load
 PREPARE_MINUTES = (0.3, 0.03)  # at least, and for each minute of recordings; two cores of 2026
 BUILD_MINUTES = 0.5
 MB_A_MINUTE = 4.5  # of recordings in a corpus
+PHRASES_MINUTES = 5  # of the package's phrases
 MB = 1e6
-COPIES = {"teacher": 8, "student": 10, "dmo": 24}  # a network's tensors in the checkpoints of a training
-OTHERS = 4  # and in base.pt, teacher.pt, the engine and the file that is being written
+COPIES = 12  # of a network's tensors: the training's checkpoint, base.pt, voice.pt, and one that is being written
 
 
 def train(
@@ -80,7 +80,7 @@ def _refuse_existing(out: Path) -> None:
 
 def _built_here(run_folder: Path, out: Path) -> bool:
     """Whether ``out`` is the engine of this run."""
-    voice = stages.student_of(run_folder)
+    voice = run_folder / stages.VOICE
     if not voice.exists() or not engine_folder.is_engine(out):
         return False
     return engine_folder.Artifact(out).manifest.source.sha256 == files.sha256(voice)
@@ -90,23 +90,22 @@ def _run(run: stages.Run, network, fresh: bool, quiet: bool) -> None:
     state = run.state
     least, each = PREPARE_MINUTES
     estimate = budget.Estimate(least + each * run.songs.minutes, BUILD_MINUTES)
-    expected = estimate.trainings(state.minutes)
-    trained, evaluated = measure.seconds_per_crop(network, state.device)
-    run.step_s = {kind: measure.step_seconds(kind, trained, evaluated) for kind in expected}
+    expected = estimate.training(state.minutes)
+    run.step_s = measure.step_seconds(network, state.device)
     run.say(f"{run.songs.folder}: {run.songs.described()}")
     if fresh:
         _say_estimates(run, estimate, expected)
-        _check_disk(run, network, list(expected))
+        _check_disk(run, network)
         state.save(run.folder)
     else:
         state.save(run.folder)
         run.say(f"continuing in {run.folder}; done: {', '.join(state.done) or 'nothing yet'}")
-    minutes = {"prepare": estimate.prepare, **(state.plan or expected), "build": estimate.build}
+    minutes = {"prepare": estimate.prepare, "student": state.training or expected, "build": estimate.build}
     progress = Progress(minutes, state.done, quiet)
     run.say = _above(progress, run.say)
     try:
         with screen.sharing(progress.part):
-            for stage in stages.of(list(expected)):
+            for stage in stages.STAGES:
                 if stage.name not in state.done and not _stage(run, stage, progress, estimate):
                     return
     except KeyboardInterrupt:  # within trainings it is no exception: they save and end by themselves
@@ -128,7 +127,7 @@ def _stage(run: stages.Run, stage, progress: Progress, estimate: budget.Estimate
     if not finished:
         return False
     if stage.name == "prepare":
-        state.plan = estimate.trainings(state.minutes, used=state.seconds["prepare"] / 60)
+        state.training = estimate.training(state.minutes, used=state.seconds["prepare"] / 60)
     state.done.append(stage.name)
     state.save(run.folder)
     progress.end()
@@ -136,25 +135,20 @@ def _stage(run: stages.Run, stage, progress: Progress, estimate: budget.Estimate
     return True
 
 
-def _say_estimates(run: stages.Run, estimate: budget.Estimate, expected: dict[str, float]) -> None:
-    parts = [f"prepare {budget.shown(estimate.prepare)}"]
-    for kind, minutes in expected.items():
-        step_s = run.step_s[kind]
-        steps = round(60 * minutes / step_s)
-        parts.append(f"{kind} {budget.shown(minutes)} ({steps} steps, {step_s:.2g} s each as measured now)")
-    parts.append(f"build {budget.shown(estimate.build)}")
-    whole = estimate.prepare + sum(expected.values()) + estimate.build
-    run.say(f"about {budget.shown(whole)} in all: {', '.join(parts)}")
+def _say_estimates(run: stages.Run, estimate: budget.Estimate, expected: float) -> None:
+    before, after = budget.shown(estimate.prepare), budget.shown(estimate.build)
+    steps = f"{round(60 * expected / run.step_s)} steps, {run.step_s:.2g} s each as measured now"
+    whole = budget.shown(estimate.prepare + expected + estimate.build)
+    run.say(f"about {whole} in all: prepare {before}, student {budget.shown(expected)} ({steps}), build {after}")
 
 
-def _check_disk(run: stages.Run, network, kinds: list[str]) -> None:
+def _check_disk(run: stages.Run, network) -> None:
     """Say how much the run will need. Raises ResourceError where the disk has less."""
     from fastsvc.model.acoustic import AcousticModel
     from fastsvc.model.keys import skeleton
 
     weights = sum(value.numel() for value in skeleton(lambda: AcousticModel(network)).state_dict().values())
-    copies = OTHERS + sum(COPIES[kind] for kind in kinds)
-    needed = 4 * weights * copies + MB_A_MINUTE * MB * run.songs.minutes
+    needed = 4 * weights * COPIES + MB_A_MINUTE * MB * (run.songs.minutes + PHRASES_MINUTES)
     try:
         free = shutil.disk_usage(run.folder).free
     except OSError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc import build
-from fastsvc.artifact import engine_folder
+from fastsvc.artifact import bundled, engine_folder
 from fastsvc.audio import encode
 from fastsvc.children import cores
 from fastsvc.data.corpus import Corpus
@@ -24,7 +24,9 @@ from fastsvc.training.resume import NAMES
 
 PREVIEWS_S = (30.0, 300.0)  # seconds between previews
 SAVE_S = 30.0
-TEACHER = "teacher.pt"  # with the user's singers alone
+OTHERS = "others"  # the package's phrases as a corpus
+CONVERSION = 0.25  # share of the batch, where there are singers to convert to
+VOICE = "voice.pt"  # the student with the user's singers alone
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Run:
     state: State
     say: Callable[[str], None]
     hint: str = ""
-    step_s: dict[str, float] = field(default_factory=dict)
+    step_s: float = 1.0
 
     @property
     def corpus(self) -> Path:
@@ -46,53 +48,46 @@ class Run:
 
 
 class Prepare:
-    """The recordings as a corpus with the base engine's units, and the base engine as checkpoints."""
+    """The recordings, and the package's phrases, as corpora with the base engine's units; the base engine as
+    checkpoints."""
 
-    name, parts = "prepare", 2
+    name, parts = "prepare", 4
 
     def run(self, run: Run) -> bool:
         engine = Engine.open(run.state.base, "cpu", "built")
         base.write(Path(run.state.base), run.folder, engine.encoder)
-        report = prepare(
-            run.songs.folder,
-            run.corpus,
-            jobs=cores(),
-            mel=engine.config.mel,
-            features=engine.config.features,
-            singer=run.songs.only,
-            split_pieces=True,
-        )
+        common = {"jobs": cores(), "mel": engine.config.mel, "features": engine.config.features}
+        report = prepare(run.songs.folder, run.corpus, singer=run.songs.only, split_pieces=True, **common)
         for path, why in report.bad:
             run.say(f"not used: {why if why.startswith(path) else f'{path}: {why}'}")
         for refusal in report.refusals:
             run.say(f"warning: {refusal}")
         add_units(run.corpus, engine.encoder)
+        prepare(bundled.PHRASES, run.folder / OTHERS, valid=0, test=0, **common)
+        add_units(run.folder / OTHERS, engine.encoder)
         run.say(f"prepared {report.seconds / 60:.1f} min in {report.items} pieces: {run.corpus}")
         return True
 
 
 class Training:
-    """One training of the recipe, by its configuration in the package."""
+    """The student goes on with the user's singers, by the configuration in the package."""
 
-    parts = 1
-
-    def __init__(self, name: str):
-        self.name = name
+    name, parts = "student", 1
 
     def run(self, run: Run) -> bool:
         out, path = run.folder / self.name, run.folder / f"{self.name}.yaml"
         if not path.exists():
-            configs.write(path, self.name, self._changes(run, out), self._task(run))
+            configs.write(path, configs.PAIRED, self._changes(run, out), self._task(run))
         previews = Previews(run, self.name)
         resume = any((out / name).exists() for name in NAMES)
-        result = loop.run(self.name, path, resume=resume, on_samples=previews.write, hint=run.hint)
+        result = loop.run("student", path, resume=resume, on_samples=previews.write, hint=run.hint)
         finished = result["finished"] or bool(result["reason"])
-        if finished and self.name == "teacher":
-            own.write(_best(out), run.folder / TEACHER, list(run.songs.seconds))
+        if finished:
+            own.write(out / "last.pt", run.folder / VOICE, list(run.songs.seconds))
         return finished
 
     def _changes(self, run: Run, out: Path) -> dict:
-        minutes, step_s = run.state.plan[self.name], run.step_s[self.name]
+        minutes, step_s = run.state.training, run.step_s
         least, most = PREVIEWS_S
         preview_s = min(most, max(least, 60 * minutes / 5))
         return {
@@ -105,16 +100,10 @@ class Training:
         }
 
     def _task(self, run: Run) -> dict:
-        task: dict = {"vocoder": str(run.folder / base.VOCODER)}
-        if self.name == "teacher":
-            return task | {"init": str(run.folder / base.NETWORK)}
-        task["teacher"] = str(run.folder / TEACHER)
-        if self.name == "dmo":  # without listeners, which would need trainings of their own
-            weights = {loss: {"weight": 0.0} for loss in ("ctc", "frames", "pitch", "singer")}
-            task |= {"init": str(_best(run.folder / "student")), "listeners": {}, "guard": {}}
-            task |= {"losses": {"adversarial": {"weight": 1.0}} | weights}
-            task |= {"conversion": 0.5 if len(run.songs.seconds) > 1 else 0.0}
-        return task
+        task = {"init": base.NETWORK, "vocoder": base.VOCODER, "others": OTHERS}
+        return {key: str(run.folder / name) for key, name in task.items()} | {
+            "conversion": CONVERSION if len(run.songs.seconds) > 1 else 0.0
+        }
 
 
 class Build:
@@ -125,7 +114,7 @@ class Build:
     def run(self, run: Run) -> bool:
         if not engine_folder.is_engine(run.out):  # else it was built, and this run was killed right after
             parts = {"vocoder": run.folder / base.VOCODER, "content": run.state.base}
-            build.compile(student_of(run.folder), run.out, progress=lambda line: None, **parts)
+            build.compile(run.folder / VOICE, run.out, progress=lambda line: None, **parts)
         corpus = Corpus(run.corpus)
         item = corpus.items[corpus.of("valid")[0]]
         engine = Engine.open(run.out, "cpu")
@@ -146,7 +135,7 @@ class Previews:
         latest = None
         for name, sample in samples.items():
             kind, _, number = name.partition("/")
-            if sample.audio is None or kind == "teacher":
+            if sample.audio is None:
                 continue
             path = self.folder / f"{self.stage}-{step:06d}-{kind}-{number}.wav"
             if kind == "true":  # always the same phrases
@@ -158,17 +147,4 @@ class Previews:
             self.run.say(f"preview at step {step}: {latest}")
 
 
-def _best(folder: Path) -> Path:
-    """The checkpoint of least validation error, where one was found."""
-    return folder / "best.pt" if (folder / "best.pt").exists() else folder / "last.pt"
-
-
-def student_of(folder: Path) -> Path:
-    """The checkpoint that the engine is built from."""
-    last = folder / "dmo" / "last.pt"
-    return last if last.exists() else _best(folder / "student")
-
-
-def of(kinds: list[str]) -> list:
-    """The stages in their order; ``kinds``: the trainings."""
-    return [Prepare(), *map(Training, kinds), Build()]
+STAGES = Prepare(), Training(), Build()  # in their order

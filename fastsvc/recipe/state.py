@@ -8,13 +8,14 @@ from pathlib import Path
 from fastsvc import files, reading
 from fastsvc.errors import ConfigError, OutputError
 
-FILE, FORMAT = "state.json", 2  # 1: fingerprints held the times of files
+# 1: fingerprints held the times of files; 2: a teacher was trained, and its student.
+FILE, FORMAT = "state.json", 3
 
 
 @dataclass
 class State:
     """``songs``: the folder; ``fingerprint``: of its recordings; ``minutes``: the budget; ``base``: the engine that
-    training starts from; ``seconds``: of each stage, so far; ``plan``: minutes of each training, once it is known."""
+    training starts from; ``seconds``: of each stage, so far; ``training``: its minutes, once they are known."""
 
     songs: str
     fingerprint: str
@@ -24,7 +25,7 @@ class State:
     format: int = FORMAT
     done: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    plan: dict[str, float] = field(default_factory=dict)
+    training: float = 0.0
 
     def save(self, folder: Path) -> None:
         files.write_json(folder / FILE, asdict(self))

@@ -34,6 +34,7 @@ COARSE = 4  # frames and bins of a coarse mel's cell
 
 class PairedTask(AcousticTask):
     kind = "student"
+    settings_class = PairedSettings
 
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
