@@ -12,11 +12,10 @@ from fastsvc.training.consistency import StudentSettings
 from fastsvc.training.dmo_settings import DmoSettings
 from fastsvc.training.flow.tasks import FlowStudentSettings
 from fastsvc.training.flow.teacher import FlowTeacherSettings
-from fastsvc.training.paired.settings import METHOD
 from fastsvc.training.pitch import PitchTaskConfig
 from fastsvc.training.recogniser import RecogniserTaskConfig
 from fastsvc.training.singer import SingerTaskConfig
-from fastsvc.training.task import task_class
+from fastsvc.training.task import PAIRED, task_class
 from fastsvc.training.teacher import TeacherSettings
 
 pytest.importorskip("yaml")
@@ -38,7 +37,7 @@ RUNS = sorted(p for p in CONFIGS.glob("*/*.yaml") if p.stem not in ("prepare", "
 
 def settings_class(kind: str, task: dict) -> type:
     """Of the task's settings; vocoders differ by family, students by method, and what has a short future by that."""
-    if kind == "vocoder" or "future_frames" in task or task.get("method") == METHOD:
+    if kind == "vocoder" or "future_frames" in task or task.get("method") == PAIRED:
         return task_class(kind, task).settings_class
     return TASKS[kind]
 

@@ -11,7 +11,7 @@ from fastsvc.checkpoints import read
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, diffusion, run
 from fastsvc.training.paired import others, patches
-from fastsvc.training.paired.task import PairedTask, coarse_distance
+from fastsvc.training.paired.task import PairedTask, changes, coarse_distance
 
 NOW = {"weight": 1.0, "start": 0.0, "ramp": 0.0}
 EDM = {"sigma_data": 0.1, "sigma_max": 20.0, "noise_scale": 10.0}
@@ -120,7 +120,7 @@ def test_what_is_judged_and_what_is_compared(corpus, teacher):
     task.progress = 0.5
     values = task._values(mixed, x, truth)
     assert set(values) == {"mel", "hold", "features", "adversarial"}
-    assert float(values["features"]) < 1e-6 < float(values["hold"])
+    assert float(values["features"].detach()) < 1e-6 < float(values["hold"].detach())
     pull = torch.autograd.grad(values["hold"], x, retain_graph=True)[0].abs().sum((1, 2))
     assert (pull > 0).tolist() == mixed["other"].tolist()
     moved = torch.cat([truth + 0.1, x[4:]]).detach().requires_grad_(True)
@@ -187,15 +187,51 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_and_keeps_its_method(corpus
     with pytest.raises(CheckpointError, match="task.channels"):
         run("student", wider, out=tmp_path / "parts", resume=True)
     distilled = write_config(tmp_path / "d.yaml", corpus, steps=9, **(common | {"task": {"teacher": str(teacher)}}))
-    with pytest.raises((CheckpointError, ConfigError)):
+    with pytest.raises(CheckpointError):
         run("student", distilled, out=tmp_path / "parts", resume=True)
+    cd = {"optim": {"lr": 1e-3}, "task": {"teacher": str(teacher), "valid_crops": 2}}
+    run("student", write_config(tmp_path / "e.yaml", corpus, steps=2, out=str(tmp_path / "cd"), **cd))
+    with pytest.raises(CheckpointError, match="by method cd, not paired"):
+        run("student", whole, out=tmp_path / "cd", resume=True)
+
+
+def test_a_small_batch_has_a_crop_of_others_and_one_of_its_own(corpus, teacher):
+    options = {"conversion": 0.4, "others": str(corpus.path), "others_share": 0.1}
+    torch.manual_seed(0)
+    task = PairedTask(settings(teacher, **options), corpus, "cpu", batch_size=1, batch_frames=16)
+    task.generator.manual_seed(0)
+    task.progress = 0.5
+    batch = task.batch(np.random.default_rng(0))
+    assert task._mixed(batch)["other"].tolist() == [False, True]
+    assert all(bool(torch.isfinite(value).all()) for value in task._student_loss(batch, 0)[1].values())
+
+
+def test_figures_of_detail_leave_out_padding_and_what_has_none(corpus, teacher):
+    torch.manual_seed(0)
+    mel, valid = torch.randn(2, 20, 24), torch.ones(2, 20)
+    valid[1, 9:] = 0
+    padded = torch.where(valid[..., None] > 0, mel, -30.0)
+    for axis in (1, 2):
+        assert changes(padded, valid, axis) == pytest.approx(changes(mel, valid, axis)) != 0
+        assert changes(mel, torch.ones(2, 20), axis) != pytest.approx(changes(mel, valid, axis), rel=1e-4)
+        assert changes(torch.zeros(2, 20, 24), valid, axis) == 0
+    assert changes(mel[:, :2], valid[:, :2], 1) == 0
+    task = task_of(corpus, teacher, valid_frames=1)
+    figures = task.validate(task.model)
+    assert "sharpness_bins_1" in figures and "sharpness_time_1" not in figures
+    task.valid["mel"] = torch.zeros_like(task.valid["mel"])
+    assert set(task.validate(task.model)) == {"mel_l1_1"}
 
 
 def test_what_the_settings_refuse(corpus, teacher, tmp_path):
     with pytest.raises(ConfigError, match=r"task\.init is missing"):
         PairedTask({"method": "paired"}, corpus, "cpu")
+    with pytest.raises(ConfigError, match="leaves no item of a batch of 4 in its own voice"):
+        task_of(corpus, teacher, conversion=0.9)
     with pytest.raises(ConfigError, match="conversion"):
-        task_of(corpus, teacher, conversion=1.0)
+        task_of(corpus, teacher, conversion=1.5)
+    with pytest.raises(ConfigError, match="valid_crops"):
+        task_of(corpus, teacher, valid_crops=0)
     with pytest.raises(ConfigError, match="mel has no weight"):
         task_of(corpus, teacher, losses={"mel": {"weight": 0.0}})
     with pytest.raises(ConfigError, match="mel cannot start late"):

@@ -85,6 +85,11 @@ def test_a_run_continues_with_the_same_request_alone(tmp_path):
     first.done.append("prepare")
     with pytest.raises(ConfigError, match="a budget in minutes of 30, not 60"):
         state.continued(first, changed, tmp_path)
+    older = '{"songs": "/songs", "format": 2, "plan": {"teacher": 3.0}}'
+    (tmp_path / state.FILE).write_text(older)
+    with pytest.raises(OutputError, match=r"begun by another version of fastsvc \(format 2 .* choose another -o"):
+        state.load(tmp_path)
+    assert (tmp_path / state.FILE).read_text() == older
     (tmp_path / state.FILE).write_text('{"songs": 3}')
     with pytest.raises(OutputError, match="cannot be read"):
         state.load(tmp_path)

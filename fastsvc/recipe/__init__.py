@@ -1,4 +1,4 @@
-"""From a folder of songs to an engine in one command: prepare, teacher, student, build, with one state on the disk."""
+"""From a folder of songs to an engine in one command: prepare, student, build, with one state on the disk."""
 
 from __future__ import annotations
 

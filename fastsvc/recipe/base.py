@@ -1,7 +1,6 @@
 """The engine that training starts from, as two checkpoints: its network (base.pt) and its vocoder (vocoder.pt).
 
-Engines hold no teacher: a student's network is unfolded (fastsvc/recipe/unfold.py), and the teacher's training turns it
-into a denoiser of all noise levels again. The vocoder is the engine's own.
+A student's network is unfolded (fastsvc/recipe/unfold.py) into one that can be trained. The vocoder is the engine's.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def check(path: Path) -> engine_folder.Artifact:
     if lacking:
         raise EngineError(f"{path} has no {' and no '.join(lacking)}", "name another engine with --base")
     if not engine.manifest.acoustic.is_native_edm:
-        raise EngineError(f"{path} holds a model that no teacher can start from", "name another engine with --base")
+        raise EngineError(f"{path} holds a model that cannot be trained further", "name another engine with --base")
     return engine
 
 

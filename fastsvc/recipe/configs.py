@@ -9,8 +9,8 @@ import yaml
 from fastsvc import arguments, files, reading
 
 FOLDER = Path(__file__).parent / "configs"
-KINDS = ("prepare", "recogniser", "singer", "pitch", "vocoder", "teacher", "student", "paired", "dmo")
 PAIRED = "paired"  # a student by that method
+KINDS = ("prepare", "recogniser", "singer", "pitch", "vocoder", "teacher", "student", PAIRED, "dmo")
 
 
 def text(kind: str) -> str:
@@ -22,6 +22,6 @@ def text(kind: str) -> str:
 def write(path: Path, kind: str, changes: dict, task: dict) -> None:
     """Write the kind's configuration with ``changes``, and with ``task`` in its task part."""
     config = reading.parse_yaml(text(kind), numbers=True)
-    config = {name: value for name, value in config.items() if name != "steps"} | changes
+    config |= changes
     config["task"] = config.get("task", {}) | task
     files.write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

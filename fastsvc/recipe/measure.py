@@ -11,13 +11,12 @@ from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import optim, wavenet_train
 
 STEPS = 2
-CROPS, OTHERS = 12, 4  # of a step: songs and others' phrases; the latter alone, by the first student
-JUDGES = 1.3  # what discriminators and losses add, measured on one thread of 2026
+CROPS, OTHERS = 10, 2  # of a step: all, and those of others, which the first student evaluates, too
+JUDGES = 1.5  # what discriminators and losses add, measured on one thread of 2026
 
 
 def step_seconds(config: AcousticConfig, device: str, size: int = 4, frames: int = 128) -> float:
-    """Of a step of the recipe's configuration, where a crop has ``frames`` frames: what a step trains and what it
-    evaluates alone, and the judges' share."""
+    """Of a step of the recipe's configuration, where a crop has ``frames`` frames."""
     where = optim.device_of(device)
     dtype = optim.precision_of("auto", where)
     model = AcousticModel(config).to(where)

@@ -10,7 +10,7 @@ from fastsvc.training.start import KINDS, TABLE
 
 
 def write(source: Path, out: Path, singers: Sequence[str]) -> None:
-    """Copy ``source`` (a teacher or student) to ``out`` with the rows of ``singers`` alone.
+    """Copy ``source`` (a student) to ``out`` with the rows of ``singers`` alone.
 
     With one singer the row joins the bias, as the condition of a model of one singer has no table.
     """

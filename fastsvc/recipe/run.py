@@ -20,7 +20,7 @@ BUILD_MINUTES = 0.5
 MB_A_MINUTE = 4.5  # of recordings in a corpus
 PHRASES_MINUTES = 5  # of the package's phrases
 MB = 1e6
-COPIES = 12  # of a network's tensors: the training's checkpoint, base.pt, voice.pt, and one that is being written
+COPIES = 12  # of a network's tensors: in the training's checkpoint, base.pt, voice.pt, the engine, a file being written
 
 
 def train(
@@ -41,7 +41,7 @@ def train(
     folder or too little audio, OutputError where ``out`` exists, ConfigError where its name does not end in .fsvc or
     the run was begun with another request, ResourceError without space on the disk.
     """
-    folder = arguments.path("folder", folder)
+    folder, minutes = arguments.path("folder", folder), float(minutes)
     out = arguments.optional(arguments.path, "out", out) or Path(f"{folder.resolve().name}.fsvc")
     words = ["fastsvc", "train", str(folder), "-o", str(out), "--budget", f"{minutes:g}min"]
     words += ["--device", device] if device != "auto" else []
@@ -89,7 +89,7 @@ def _built_here(run_folder: Path, out: Path) -> bool:
 def _run(run: stages.Run, network, fresh: bool, quiet: bool) -> None:
     state = run.state
     least, each = PREPARE_MINUTES
-    estimate = budget.Estimate(least + each * run.songs.minutes, BUILD_MINUTES)
+    estimate = budget.Estimate(least + each * (run.songs.minutes + PHRASES_MINUTES), BUILD_MINUTES)
     expected = estimate.training(state.minutes)
     run.step_s = measure.step_seconds(network, state.device)
     run.say(f"{run.songs.folder}: {run.songs.described()}")

@@ -16,10 +16,11 @@ from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
 from fastsvc.data.units import add_units
 from fastsvc.engine import Engine
+from fastsvc.errors import AudioError, FastsvcError
 from fastsvc.recipe import base, configs, own
 from fastsvc.recipe.songs import Songs
 from fastsvc.recipe.state import State
-from fastsvc.training import loop
+from fastsvc.training import loop, rows
 from fastsvc.training.resume import NAMES
 
 PREVIEWS_S = (30.0, 300.0)  # seconds between previews
@@ -32,7 +33,7 @@ VOICE = "voice.pt"  # the student with the user's singers alone
 @dataclass
 class Run:
     """All that the stages share. ``folder``: of the run; ``out``: the engine to write; ``hint``: the command that
-    continues; ``step_s``: measured seconds of a step of each training."""
+    continues; ``step_s``: measured seconds of a step of the training."""
 
     folder: Path
     out: Path
@@ -63,10 +64,25 @@ class Prepare:
         for refusal in report.refusals:
             run.say(f"warning: {refusal}")
         add_units(run.corpus, engine.encoder)
-        prepare(bundled.PHRASES, run.folder / OTHERS, valid=0, test=0, **common)
+        _check_singers(run)
+        phrases = prepare(bundled.PHRASES, run.folder / OTHERS, valid=0, test=0, **common)
+        if phrases.bad:
+            raise FastsvcError(f"{phrases.bad[0][0]}: a file of fastsvc itself cannot be read", "install fastsvc again")
         add_units(run.folder / OTHERS, engine.encoder)
         run.say(f"prepared {report.seconds / 60:.1f} min in {report.items} pieces: {run.corpus}")
         return True
+
+
+def _check_singers(run: Run) -> None:
+    """Raises AudioError for a singer of whose recordings none can be used: before the training."""
+    corpus = Corpus(run.corpus)
+    present = {rows.key(corpus.singers[corpus.items[i].singer]) for i in corpus.of("train")}
+    absent = [name for name in run.songs.seconds if rows.key(name) not in present]
+    if absent:
+        raise AudioError(
+            f"{run.songs.folder}: no recording of {', '.join(absent)} can be used (the lines above say why)",
+            "mend or remove these folders, and run the command again",
+        )
 
 
 class Training:
@@ -78,13 +94,12 @@ class Training:
         out, path = run.folder / self.name, run.folder / f"{self.name}.yaml"
         if not path.exists():
             configs.write(path, configs.PAIRED, self._changes(run, out), self._task(run))
-        previews = Previews(run, self.name)
+        previews = Previews(run)
         resume = any((out / name).exists() for name in NAMES)
         result = loop.run("student", path, resume=resume, on_samples=previews.write, hint=run.hint)
-        finished = result["finished"] or bool(result["reason"])
-        if finished:
+        if result["finished"]:
             own.write(out / "last.pt", run.folder / VOICE, list(run.songs.seconds))
-        return finished
+        return result["finished"]
 
     def _changes(self, run: Run, out: Path) -> dict:
         minutes, step_s = run.state.training, run.step_s
@@ -128,8 +143,8 @@ class Build:
 class Previews:
     """Writes the samples of each validation as sound, and says where."""
 
-    def __init__(self, run: Run, stage: str):
-        self.run, self.stage, self.folder = run, stage, run.folder / "previews"
+    def __init__(self, run: Run):
+        self.run, self.folder = run, run.folder / "previews"
 
     def write(self, step: int, samples: dict) -> None:
         latest = None
@@ -137,7 +152,7 @@ class Previews:
             kind, _, number = name.partition("/")
             if sample.audio is None:
                 continue
-            path = self.folder / f"{self.stage}-{step:06d}-{kind}-{number}.wav"
+            path = self.folder / f"{Training.name}-{step:06d}-{kind}-{number}.wav"
             if kind == "true":  # always the same phrases
                 path = self.folder / f"true-{number}.wav"
             elif latest is None or kind == "converted":

@@ -43,6 +43,12 @@ def load(folder: Path) -> State | None:
         return None
     try:
         stored = reading.parse_json(reading.read_text(path))
+        begun = stored.get("format") if isinstance(stored, dict) else None
+        if isinstance(begun, int) and begun != FORMAT:
+            raise OutputError(
+                f"{folder} was begun by another version of fastsvc (format {begun} of {FILE}, here {FORMAT})",
+                "finish it with that version, or choose another -o",
+            )
         state = State(**stored)
         kinds = {one.name: type(getattr(_TYPES, one.name)) for one in fields(State)}
         wrong = [name for name, kind in kinds.items() if not isinstance(getattr(state, name), kind)]
@@ -50,8 +56,6 @@ def load(folder: Path) -> State | None:
             raise ValueError(f"{', '.join(wrong)} of another type")
     except (ValueError, TypeError) as error:
         raise OutputError(f"{path} cannot be read ({error})", f"remove {folder} to begin anew") from None
-    if state.format != FORMAT:
-        raise OutputError(f"{path} is of format {state.format}, where {FORMAT} is known", "choose another -o")
     return state
 
 

@@ -21,6 +21,7 @@ from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.wavenet import step_features
 
 RANK = 1e-6  # of the largest singular value: in weaker directions rounding would make large weights
+TINY = 1e-12
 RIDGE = 1e-4  # of the step features' energy: levels with nearly equal features must not make large weights
 
 
@@ -104,7 +105,8 @@ def _steps(model: AcousticModel, vectors: Tensor, levels: Sequence[float]) -> di
     middle, mean = features.mean(0), vectors.mean(0)
     offsets = features - middle
     gram = offsets @ offsets.T
-    weight = torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram)).double(), offsets)
+    ridge = RIDGE * gram.diagonal().mean() + TINY  # of one level all offsets are zero
+    weight = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).double(), offsets)
     state = {}
     for i in range(vectors.shape[1]):
         projection = (vectors[:, i] - mean[i]).T @ weight  # [C, C]

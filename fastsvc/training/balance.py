@@ -2,7 +2,8 @@
 
 A divergence, a cosine and a pitch in semitones share no unit, and early gradients of CTC and verifier dwarf the
 gradient of distribution matching (DMOSpeech, arXiv 2410.11097). So the norms of their gradients at x̂ are compared over
-the first steps of each loss; after them its scale is fixed.
+the first steps of each loss with that of one loss (distribution matching, or the mel's distance); after them its scale
+is fixed.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ class StudentTask(AcousticTask):
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
         if not (config or {}).get("teacher"):
-            raise ConfigError("task.teacher is missing", "set task.teacher to the path of the teacher's checkpoint")
+            remedy = "set task.teacher to the path of the teacher's checkpoint, or task.method: paired without one"
+            raise ConfigError("task.teacher is missing", remedy)
         self.settings = from_dict(self.settings_class, config, "task")
         self.augment = self.settings.augment
         content = self.read_acoustic(self.settings.teacher, ("teacher",))

@@ -39,6 +39,12 @@ class ResumePoint:
         if _stamp(self.path) != self.stamp:
             raise OutputError(f"{self.path} was written by another process meanwhile", "run the command again")
 
+    def check_method(self, method: str) -> None:
+        """Raises CheckpointError where the run is of a student by another method, which has other networks beside."""
+        begun = (self.train.get("task") or {}).get("method", "cd")
+        if begun != method:
+            raise CheckpointError(f"{self.path} is of a student by method {begun}, not {method}", REMEDY)
+
     def check(self, config, settings, lasting: Callable, corpus: dict) -> None:
         """Raises CheckpointError with every difference in one line.
 

@@ -21,7 +21,7 @@ class BatchSettings:
     frames: int = 128  # crop length, in frames of the corpus's mel
 
     def __post_init__(self):
-        within("batch", self, size=(1, CROPS[1]), frames=FRAMES)
+        within("batch", self, size=CROPS, frames=FRAMES)
         if self.size * self.frames > MOST_FRAMES:
             raise ConfigError(f"batch: size × frames is {self.size * self.frames}, the most is {MOST_FRAMES}")
 

@@ -1,4 +1,4 @@
-"""A teacher that starts from trained weights: another teacher, a student, or an engine's network (fastsvc/recipe)."""
+"""A training that starts from trained weights: a teacher's, a student's, or an engine's network (fastsvc/recipe)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def config_of(base: dict, path: str, task: Any, pulses: bool = False) -> Acousti
     """
     config, corpus = diffusion_of(base, path), task.corpus
     if not config.is_native_edm:
-        raise ConfigError(f"{path} is not an EDM model, so no teacher can start from it", "name another task.init")
+        raise ConfigError(f"{path} is not an EDM model, so no training can start from it", "name another task.init")
     if to_dict(config.mel) != to_dict(corpus.mel):
         raise ConfigError(f"{path} was trained on another mel than the corpus has", "prepare the corpus with its mel")
     if other_units(base, config, path, corpus):

@@ -166,6 +166,7 @@ TASKS = {
 }
 
 
+PAIRED = "paired"  # a student's method without a teacher
 FAMILIES = {"source_filter": ("fastsvc.training.source_filter", "SourceFilterTask")}  # of vocoders, where not as above
 FLOWS = {  # of a rectified flow: a teacher by its family, students by their teacher's
     "teacher": ("fastsvc.training.flow.teacher", "FlowTeacherTask"),
@@ -189,7 +190,7 @@ def task_class(kind: str, config: dict | None = None) -> type[Task]:
         module, name = LIVE[kind]
     elif kind == "vocoder" and isinstance(model, dict):
         module, name = FAMILIES.get(str(model.get("family")), TASKS[kind])
-    elif kind == "student" and (config or {}).get("method") == "paired":
+    elif kind == "student" and (config or {}).get("method") == PAIRED:
         module, name = "fastsvc.training.paired.task", "PairedTask"
     elif kind in FLOWS and _has_flow(kind, config or {}):
         module, name = FLOWS[kind]

@@ -17,6 +17,8 @@ def opened(path: str, corpus: Corpus) -> Corpus:
         raise ConfigError(f"task.others: {path} has no item to train on", "prepare it with more recordings")
     if to_dict(found.mel) != to_dict(corpus.mel):
         raise ConfigError(f"task.others: {path} has another mel than the corpus", "prepare it with the corpus's mel")
+    if found.peak != corpus.peak or to_dict(found.features) != to_dict(corpus.features):
+        raise ConfigError(f"task.others: {path} has another level or other features", "prepare it as the corpus was")
     if (found.encoder or {}).get("hash") != (corpus.encoder or {}).get("hash"):
         raise ConfigError(f"task.others: {path} has units of another encoder", "prepare it with the corpus's encoder")
     return found

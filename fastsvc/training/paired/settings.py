@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fastsvc.config.limits import CROPS, FRAMES, SIZES, STEPS
+from fastsvc.config.limits import CROPS, FRAMES, SHARE, SIZES, STEPS
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training.acoustic import AugmentSettings
 from fastsvc.training.balance import Term
 from fastsvc.training.simulate import BELOW
-
-METHOD = "paired"
+from fastsvc.training.task import PAIRED
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,14 @@ class PairedSettings:
     """The YAML's ``task`` part."""
 
     init: str  # the student to go on from
-    method: str = METHOD
+    method: str = PAIRED
     steps: tuple[int, ...] = (1,)  # the schedules to train: each update draws one, and one of its steps
     below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax, in units of edm.sigma_data
     conversion: float = 0.0  # share of a batch that sings with another singer's voice
     # A corpus of other people, in the same units: what they say is said by the singers here, too, for which nothing of
     # them need be known but units and f0. So words of languages that the singers' songs lack are not forgotten.
     others: str = ""
-    others_share: float = 0.4  # their crops, as a share of batch.size, in addition to it
+    others_share: float = 0.25  # their crops, as a share of batch.size, in addition to it
     channels: int = 32  # of the discriminators
     judge_rate: float = 1.0  # the discriminators', times optim.lr
     losses: Losses = field(default_factory=Losses)
@@ -67,17 +66,8 @@ class PairedSettings:
     valid_frames: int = 192
 
     def __post_init__(self):
-        if self.method != METHOD:
-            raise ConfigError(f"task.method is {self.method!r}", f"use {METHOD}")
-        # At least one item of every batch keeps its own voice, for which the true mel is known.
-        within(
-            "task",
-            self,
-            steps=STEPS,
-            below=(0, 1e6),
-            conversion=(0, 0.75),
-            others_share=(0, 4),
-            channels=SIZES,
-            judge_rate=(0, 1e3),
-        )
-        within("task", self, match_steps=STEPS, valid_crops=CROPS, valid_frames=FRAMES)
+        if self.method != PAIRED:
+            raise ConfigError(f"task.method is {self.method!r}", f"use {PAIRED}")
+        within("task", self, steps=STEPS, below=(0, 1e6), conversion=SHARE, others_share=(0, 4))
+        within("task", self, channels=SIZES, judge_rate=(0, 1e3), match_steps=STEPS)
+        within("task", self, valid_crops=CROPS, valid_frames=FRAMES)

@@ -42,6 +42,9 @@ class PairedTask(AcousticTask):
             raise ConfigError("task.init is missing", "set task.init to the path of a student's checkpoint")
         self.settings = from_dict(PairedSettings, config, "task")
         self.augment = self.settings.augment
+        self._check_shares()
+        if self.resume_point is not None:
+            self.resume_point.check_method(self.settings.method)
         base = checkpoint.load(self.settings.init, start.KINDS)
         self.choose_speakers(base=base)
         config = start.config_of(base, self.settings.init, self)
@@ -67,11 +70,20 @@ class PairedTask(AcousticTask):
 
     def batch(self, rng: np.random.Generator) -> dict:
         batch = super().batch(rng)
-        count = round(self.settings.others_share * self.batch_size) if self.others else 0
-        if count:
+        if self.others and self.settings.others_share:
+            count = max(1, round(self.settings.others_share * self.batch_size))
             crop = self.cropped(self.others, "train", rng, count, self.batch_frames)[0]
             batch |= {f"{OTHERS}{name}": value for name, value in self.augmented(crop, rng).items()}
         return batch
+
+    def _check_shares(self) -> None:
+        """Raises ConfigError where no item of a batch would keep its own voice, for which the true mel is known."""
+        conversion, size = self.settings.conversion, self.batch_size
+        if round(conversion * size) >= size:
+            raise ConfigError(
+                f"task.conversion {conversion:g} leaves no item of a batch of {size} in its own voice",
+                "lower it, or raise batch.size",
+            )
 
     @staticmethod
     def lasting(settings: PairedSettings) -> dict:
@@ -155,14 +167,15 @@ class PairedTask(AcousticTask):
         return values
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """For each schedule: mel L1, and how much the mel changes between bins and frames, as a share of the truth."""
+        """For each schedule: mel L1, and how much the mel changes between bins and frames, as a share of the truth; the
+        latter only where the truth changes at all."""
         figures, truth, inside = {}, self.valid["mel"], self.valid["valid"]
         for steps in sorted(map(len, self.schedules)):
             mel = self.sampled(model, steps, "consistency")
             figures[f"mel_l1_{steps}"] = diffusion.mel_l1(mel, truth, inside)
             for name, axis in (("bins", 2), ("time", 1)):
-                changes = [float(one.diff(n=2, dim=axis).abs().mean()) for one in (mel, truth)]
-                figures[f"sharpness_{name}_{steps}"] = changes[0] / changes[1]
+                made, true = (changes(one, inside, axis) for one in (mel, truth))
+                figures |= {f"sharpness_{name}_{steps}": made / true} if true else {}
         return figures
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
@@ -182,3 +195,11 @@ def coarse_distance(x: Tensor, y: Tensor, valid: Tensor) -> Tensor:
     difference = torch.where(inside > 0, x - y, 0)
     difference = (difference - difference.sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp(min=1)) * inside
     return F.avg_pool2d(difference[:, None], COARSE, ceil_mode=True).abs().mean()
+
+
+def changes(mel: Tensor, valid: Tensor, axis: int) -> float:
+    """Mean second difference of mel [B, T, M] along ``axis``, 1 or 2, where no padding counts; 0 where none is left."""
+    inside = valid[..., None].expand(mel.shape) > 0
+    count = max(0, mel.shape[axis] - 2)
+    inside = inside.narrow(axis, 0, count) & inside.narrow(axis, mel.shape[axis] - count, count)
+    return float(mel.diff(n=2, dim=axis)[inside].abs().mean()) if bool(inside.any()) else 0.0
