@@ -9,10 +9,13 @@ import torch
 from fastsvc.config import AcousticConfig
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import optim, wavenet_train
+from fastsvc.training.paired import patches
+from fastsvc.training.paired.patches import Patches
 
 STEPS = 2
-CROPS, OTHERS = 10, 2  # of a step: all, and those of others, which the first student evaluates, too
-JUDGES = 1.5  # what discriminators and losses add, measured on one thread of 2026
+# Of a step: crops of songs, and of others, which the first student evaluates, too.
+OWN, OTHERS = 8, 2
+CROPS = OWN + OTHERS
 
 
 def step_seconds(config: AcousticConfig, device: str, size: int = 4, frames: int = 128) -> float:
@@ -33,10 +36,17 @@ def step_seconds(config: AcousticConfig, device: str, size: int = 4, frames: int
     def train() -> None:
         evaluate().float().square().mean().backward()
 
-    trained = _timed(train, where) / size
+    judges, mel = Patches(config.condition.speakers).to(where), x.clone().requires_grad_(True)
+
+    def judge() -> None:
+        patches.mean(judges(mel, torch.zeros(size, dtype=torch.int64, device=where))[0]).backward()
+
+    trained, judged = _timed(train, where) / size, _timed(judge, where) / size
     with torch.no_grad():
         evaluated = _timed(evaluate, where) / size
-    return JUDGES * (CROPS * (trained + evaluated) + OTHERS * evaluated)
+    # The judges learn from recordings and results, then judge results; recordings' features are evaluated alone.
+    judging = (OWN + 2 * CROPS + OWN / 3) * judged
+    return CROPS * (trained + evaluated) + OTHERS * evaluated + judging
 
 
 def _timed(call, device: torch.device) -> float:
