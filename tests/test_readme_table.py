@@ -11,8 +11,12 @@ COLUMNS = ["f0_rmse_cents", "fpc_voiced", "mcd_db", "phone_error_rate", "singer_
 def test_the_table_is_that_of_the_evaluation():
     rows = [line.strip("| ").split(" | ") for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()]
     table = {cells[0]: cells[1:] for cells in rows if len(cells) == 1 + len(COLUMNS)}
-    assert set(FOUND["choir"]["summary"]) == set(table) & set(FOUND["choir"]["summary"])
-    for system, figures in FOUND["choir"]["summary"].items():
+    summary = FOUND["choir"]["summary"]
+    # Of engines beside the bundled one, their one step alone.
+    wanted = {name for name in summary if name.startswith("student") or not name.endswith("steps")}
+    assert wanted == set(table) & set(summary)
+    for system in wanted:
+        figures = summary[system]
         for name, cell in zip(COLUMNS, table[system]):
             if cell == "–":
                 assert not figures.get(name), f"{system}: {name} was measured"
