@@ -14,7 +14,7 @@ from fastsvc.training.paired.patches import Patches
 
 STEPS = 2
 # Of a step: crops of songs, and of others, which the first student evaluates, too.
-OWN, OTHERS = 8, 2
+OWN, OTHERS = 8, 1
 CROPS = OWN + OTHERS
 
 
