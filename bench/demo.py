@@ -184,4 +184,5 @@ def _finish(out: Path, folder: Path, rows, failures, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line; beside other work 8 times as fast
     program.start(main)

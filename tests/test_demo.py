@@ -1,7 +1,10 @@
 """The demo's picture and table."""
 
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,8 @@ from evaluated import networks
 from bench import demo
 from fastsvc.evaluation import pictures, pitch
 
-SPEECH = Path(__file__).parent.parent / "examples" / "recordings" / "speech"
+ROOT = Path(__file__).parent.parent
+SPEECH = ROOT / "examples" / "recordings" / "speech"
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +86,16 @@ def test_demo_converts_draws_and_names_failures(made, tmp_path, capsys):
     assert "not converted" in told and "bad.wav" in told and "| bruno |" in told.replace(" " * 2, " ")
     assert demo.main([*arguments, "--voices", "nobody"]) == 1
     assert "nobody" in capsys.readouterr().err
+
+
+def test_its_threads_wait_without_spinning():
+    """As those of the command line: beside a busy processor the demo took eight times as long."""
+    program = (
+        "import os, runpy, sys\n"
+        "sys.argv = ['demo', '--help']\n"
+        "try: runpy.run_module('bench.demo', run_name='__main__')\n"
+        "except SystemExit: print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.stdout.endswith("False passive\n"), done.stderr
