@@ -11,7 +11,7 @@ from fastsvc.checkpoints import read
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, diffusion, run
 from fastsvc.training.paired import others
-from fastsvc.training.paired.task import PairedTask, changes, coarse_distance
+from fastsvc.training.paired.task import PairedTask, changes
 
 NOW = {"weight": 1.0, "start": 0.0, "ramp": 0.0}
 EDM = {"sigma_data": 0.1, "sigma_max": 20.0, "noise_scale": 10.0}
@@ -44,22 +44,6 @@ def task_of(corpus, teacher, **changes) -> PairedTask:
     task = PairedTask(settings(teacher, **changes), corpus, "cpu", batch_size=4, batch_frames=32)
     task.generator.manual_seed(0)
     return task
-
-
-def test_the_colour_of_a_voice_is_no_distance_and_what_it_says_is():
-    torch.manual_seed(0)
-    x, valid = torch.randn(2, 37, 24), torch.ones(2, 37)
-    valid[1, 20:] = 0
-    colour = torch.randn(2, 1, 24)
-    assert float(coarse_distance(x, x + colour, valid)) < 1e-6
-    later = torch.roll(x, 8, dims=1)
-    assert float(coarse_distance(x, later, valid)) > 0.1
-    padded = torch.where(valid[..., None] > 0, x, torch.nan)
-    assert float(coarse_distance(padded, x, valid)) == 0  # nothing of the padding counts
-    detail = x + 0.5 * torch.tensor([1.0, -1.0]).repeat(12)  # from bin to bin
-    assert float(coarse_distance(x, detail, valid)) < 1e-6
-    one = torch.randn(1, 1, 24)
-    assert float(coarse_distance(one, one + 1, torch.ones(1, 1))) == pytest.approx(0, abs=1e-6)
 
 
 def test_others_are_sung_by_the_singers_here_in_their_range():
@@ -191,6 +175,27 @@ def test_figures_of_detail_leave_out_padding_and_what_has_none(corpus, teacher):
     assert "sharpness_bins_1" in figures and "sharpness_time_1" not in figures
     task.valid["mel"] = torch.zeros_like(task.valid["mel"])
     assert set(task.validate(task.model)) == {"mel_l1_1"}
+
+
+def test_who_holds_what_padding_is_worth_and_what_a_scale_does(corpus, teacher, monkeypatch):
+    task = task_of(corpus, teacher, conversion=0.5)
+    task.progress, asked, plain = 0.5, [], task.made
+    monkeypatch.setattr(task, "made", lambda batch, choice, model=None: (asked.append(model), plain(batch, choice))[1])
+    batch = task.batch(np.random.default_rng(0))
+    task._student_loss(batch, 0)
+    assert asked == [None, task.before]  # the student, and what holds it
+    pulls = []
+    for factor in (1.0, 0.5):
+        monkeypatch.setattr(task.balance, "scale", lambda name, factor=factor: factor)
+        task.generator.manual_seed(0)
+        pulls.append(float(task._student_loss(batch, 0)[1]["pull_features"]))
+    assert pulls[1] == pytest.approx(0.5 * pulls[0], rel=1e-3) and pulls[0] > 0
+    mixed = task._mixed(batch)
+    mixed["valid"][:, 20:] = 0
+    x = torch.randn(4, 32, 24)
+    noisy = torch.where(mixed["valid"][..., None] > 0, x, 99.0)
+    for score, other in zip(task._judged(x, mixed)[0], task._judged(noisy, mixed)[0]):
+        torch.testing.assert_close(score, other)
 
 
 def test_what_the_settings_refuse(corpus, teacher, tmp_path):

@@ -1,9 +1,10 @@
-"""Discriminators of patches: any size, the singer, and the losses that are made of their scores and features."""
+"""Discriminators of patches: any size, the singer, the losses of their scores and features; the coarse distance."""
 
 import pytest
 import torch
 
 from fastsvc.training.paired import patches
+from fastsvc.training.paired.task import coarse_distance
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 24), (3, 7, 5), (2, 64, 80)])
@@ -34,3 +35,19 @@ def test_the_losses_are_least_where_they_should_be():
     learnt = [layer.clone().requires_grad_() for layer in layers]
     patches.feature_distance(layers, learnt).backward()
     assert all(layer.grad is not None for layer in learnt)
+
+
+def test_the_colour_of_a_voice_is_no_distance_and_what_it_says_is():
+    torch.manual_seed(0)
+    x, valid = torch.randn(2, 37, 24), torch.ones(2, 37)
+    valid[1, 20:] = 0
+    colour = torch.randn(2, 1, 24)
+    assert float(coarse_distance(x, x + colour, valid)) < 1e-6
+    later = torch.roll(x, 8, dims=1)
+    assert float(coarse_distance(x, later, valid)) > 0.1
+    padded = torch.where(valid[..., None] > 0, x, torch.nan)
+    assert float(coarse_distance(padded, x, valid)) == 0  # nothing of the padding counts
+    detail = x + 0.5 * torch.tensor([1.0, -1.0]).repeat(12)  # from bin to bin
+    assert float(coarse_distance(x, detail, valid)) < 1e-6
+    one = torch.randn(1, 1, 24)
+    assert float(coarse_distance(one, one + 1, torch.ones(1, 1))) == pytest.approx(0, abs=1e-6)
