@@ -50,6 +50,14 @@ class Term:
         return self.weight > 0 and progress >= self.start
 
 
+def check_reference(name: str, term: Term) -> None:
+    """Raises ConfigError where the loss that others are compared with is not there from the first step on."""
+    if not term.weight:
+        raise ConfigError(f"task.losses.{name} has no weight", "set one: every other loss is measured against it")
+    if term.start or term.ramp:
+        raise ConfigError(f"task.losses.{name} cannot start late", "omit its start and ramp")
+
+
 class Balance(nn.Module):
     """The measured scales, as buffers, so that a resumed run keeps them. Has no parameter."""
 
@@ -81,3 +89,23 @@ class Balance(nn.Module):
             return 1.0
         norm_sum, matching_sum = self.norms[position].tolist()
         return matching_sum / norm_sum if match == "equal" else min(1.0, matching_sum / norm_sum)
+
+    def summed(
+        self, values: dict[str, Tensor], x: Tensor, leaf: Tensor, reference: str, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(a scalar with the value and, for what made ``x``, the gradient of the weighted sum; figures to log).
+
+        ``values``: losses as functions of ``leaf``, which is x without its graph; ``reference``: the one that the
+        others are compared with.
+        """
+        pulls = {name: torch.autograd.grad(value, leaf, retain_graph=True)[0] for name, value in values.items()}
+        norms = {name: pull.norm() for name, pull in pulls.items()}
+        total, pull, figures = 0.0, torch.zeros_like(leaf), {}
+        for name, value in values.items():
+            if name != reference:
+                self.observe(name, norms[name], norms[reference])
+            weight = self.terms[name].weight_at(progress) * self.scale(name)
+            total, pull = total + weight * value.detach(), pull + weight * pulls[name]
+            figures |= {name: value.detach(), f"pull_{name}": weight * norms[name]}
+        through = (x * pull).sum()
+        return through - through.detach() + total, figures

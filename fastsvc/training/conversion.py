@@ -10,6 +10,12 @@ import torch
 from torch import Tensor
 
 
+def targets(task) -> tuple[Tensor, Tensor]:
+    """(median f0 of all singers of an acoustic task [S], the rows of those with songs)."""
+    rows = [row for row in range(len(task.speakers)) if row not in task.rows_without_songs]
+    return torch.tensor(task.speaker_f0_hz, device=task.device), torch.tensor(rows, device=task.device)
+
+
 def converted(
     batch: dict, share: float, medians_hz: Tensor, generator: torch.Generator, rows: Tensor | None = None
 ) -> dict:

@@ -22,7 +22,7 @@ from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import adversary, distribution, listen, listeners, perceptual, simulate
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
-from fastsvc.training.conversion import converted
+from fastsvc.training.conversion import converted, targets
 from fastsvc.training.dmo_settings import DmoSettings
 from fastsvc.training.dmo_validation import DmoValidation
 from fastsvc.training.fake import FakeScore, with_origin
@@ -42,9 +42,7 @@ class DmoTask(AcousticTask):
         self.augment = self.settings.augment
         content = self.read_acoustic(self.settings.teacher, ("teacher",))
         self.choose_speakers(content, self.settings.teacher)
-        self.medians_hz = torch.tensor(self.speaker_f0_hz, device=self.device)
-        rows_here = [row for row in range(len(self.speakers)) if row not in self.rows_without_songs]
-        self.rows_here = torch.tensor(rows_here, device=self.device)
+        self.medians_hz, self.rows_here = targets(self)
         self.teacher = self.load_acoustic(content, self.settings.teacher)
         self.process = self.process_of(self.teacher)
         self.schedules = self.process.schedules(self.settings.steps, self.settings.below)
@@ -116,9 +114,7 @@ class DmoTask(AcousticTask):
 
     def choice(self, step: int, update: int) -> tuple[int, int]:
         """(schedule, evaluation) of one update; the same in all processes, so that their work is equal."""
-        rng = np.random.default_rng([self.seed, step, update])
-        schedule = int(rng.integers(len(self.schedules)))
-        return schedule, int(rng.integers(len(self.schedules[schedule])))
+        return simulate.drawn(self.schedules, self.seed, step, update)
 
     def student_samples(self, batch: dict, step: int, update: int) -> tuple[dict, Tensor]:
         """(the converted batch, x̂ without a graph), for the turns of fake score and discriminator."""
@@ -187,19 +183,7 @@ class DmoTask(AcousticTask):
         batch = self.student_batch(batch, choice)
         x = self.chain(self.model, batch, choice)
         leaf = x.detach().requires_grad_(True)
-        values = self._values(batch, leaf)
-        pulls = {name: torch.autograd.grad(value, leaf, retain_graph=True)[0] for name, value in values.items()}
-        norms = {name: pull.norm() for name, pull in pulls.items()}
-        total, pull, figures = 0.0, torch.zeros_like(leaf), {}
-        for name, value in values.items():
-            if name != "dmd":
-                self.balance.observe(name, norms[name], norms["dmd"])
-            weight = self.terms[name].weight_at(self.progress) * self.balance.scale(name)
-            total, pull = total + weight * value.detach(), pull + weight * pulls[name]
-            figures |= {name: value.detach(), f"pull_{name}": weight * norms[name]}
-        # A scalar with the value and the gradient of the weighted sum.
-        through = (x * pull).sum()
-        return through - through.detach() + total, figures
+        return self.balance.summed(self._values(batch, leaf), x, leaf, "dmd", self.progress)
 
     def _values(self, batch: dict, x: Tensor) -> dict[str, Tensor]:
         """The active losses as functions of x̂."""

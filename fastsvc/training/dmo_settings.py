@@ -8,7 +8,7 @@ from fastsvc.config.limits import CROPS, FRAMES, SHARE, SIZES, STEPS
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training.acoustic import AugmentSettings
-from fastsvc.training.balance import Term
+from fastsvc.training.balance import Term, check_reference
 from fastsvc.training.guard import PATIENCE, TOLERANCE
 from fastsvc.training.simulate import BELOW
 
@@ -112,10 +112,7 @@ class DmoSettings:
     def __post_init__(self):
         if self.train not in ("denoiser", "all"):
             raise ConfigError(f"task.train is {self.train!r}", "use denoiser or all")
-        if not self.losses.dmd.weight:
-            raise ConfigError("task.losses.dmd has no weight", "set one: every other loss is measured against it")
-        if self.losses.dmd.start or self.losses.dmd.ramp:
-            raise ConfigError("task.losses.dmd cannot start late", "omit its start and ramp")
+        check_reference("dmd", self.losses.dmd)
         within("task", self, steps=STEPS, below=(0, 1e6), guidance=(-100, 100), conversion=SHARE)
         within("task", self, fake_updates=STEPS, fake_rate=(0, 1e3), head_rate=(0, 1e3), head_channels=SIZES)
         within("task", self, head_lead=SHARE, match_steps=STEPS, late_from=SHARE, late_rate=(0, 1e3))

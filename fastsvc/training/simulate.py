@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +34,13 @@ def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[
             f"use {', '.join(map(str, sorted(levels_by_count)))}, or set task.below",
         )
     return [[config.sigma_max, *(config.sigma_data * level for level in levels_by_count[count])] for count in steps]
+
+
+def drawn(schedules: Sequence[Sequence[float]], *seed: int) -> tuple[int, int]:
+    """(schedule, evaluation) of one update, both drawn evenly from ``seed``."""
+    rng = np.random.default_rng(seed)
+    schedule = int(rng.integers(len(schedules)))
+    return schedule, int(rng.integers(len(schedules[schedule])))
 
 
 def chain(

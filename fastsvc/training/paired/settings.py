@@ -8,7 +8,7 @@ from fastsvc.config.limits import CROPS, FRAMES, SHARE, SIZES, STEPS
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training.acoustic import AugmentSettings
-from fastsvc.training.balance import Term
+from fastsvc.training.balance import Term, check_reference
 from fastsvc.training.simulate import BELOW
 from fastsvc.training.task import PAIRED
 
@@ -37,10 +37,7 @@ class Losses:
     hold: MelTerm = MelTerm()  # of conversions and others: L1 distance of coarse changes to those that `init` makes
 
     def __post_init__(self):
-        if not self.mel.weight:
-            raise ConfigError("task.losses.mel has no weight", "set one: every other loss is measured against it")
-        if self.mel.start or self.mel.ramp:
-            raise ConfigError("task.losses.mel cannot start late", "omit its start and ramp")
+        check_reference("mel", self.mel)
 
 
 @dataclass(frozen=True)

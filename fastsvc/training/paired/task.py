@@ -22,7 +22,7 @@ from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import checkpoint, diffusion, listen, simulate, start
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
-from fastsvc.training.conversion import converted
+from fastsvc.training.conversion import converted, targets
 from fastsvc.training.paired import others, patches
 from fastsvc.training.paired.settings import PairedSettings
 from fastsvc.training.process import EdmProcess
@@ -55,9 +55,7 @@ class PairedTask(AcousticTask):
         self.model = AcousticModel(config).to(self.device)
         start.load_into(self.model, base, self.settings.init, self.speakers)
         self.before = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self.medians_hz = torch.tensor(self.speaker_f0_hz, device=self.device)
-        rows_here = [row for row in range(len(self.speakers)) if row not in self.rows_without_songs]
-        self.rows_here = torch.tensor(rows_here, device=self.device)
+        self.medians_hz, self.rows_here = targets(self)
         self.judges = patches.Patches(len(self.speakers), self.settings.channels).to(self.device)
         if tables := self.judges.tables():
             self.singer_rows["judges"] = tables
@@ -95,9 +93,8 @@ class PairedTask(AcousticTask):
 
     def choice(self, step: int) -> tuple[list[float], int]:
         """(levels, evaluation) of one step; the same in all processes, so that their work is equal."""
-        rng = np.random.default_rng([self.seed, step])
-        levels = self.schedules[int(rng.integers(len(self.schedules)))]
-        return levels, int(rng.integers(len(levels)))
+        schedule, last = simulate.drawn(self.schedules, self.seed, step)
+        return self.schedules[schedule], last
 
     def made(self, batch: dict, choice: tuple[list[float], int], model: AcousticModel | None = None) -> Tensor:
         """x̂ [B, T, M] of one evaluation, normalised."""
@@ -132,18 +129,7 @@ class PairedTask(AcousticTask):
         truth, batch = self.model.normalise(batch["mel"]), self._mixed(batch)
         x = self.made(batch, self.choice(step))
         leaf = x.detach().requires_grad_(True)
-        values = self._values(batch, leaf, truth)
-        total, pull, figures = 0.0, torch.zeros_like(leaf), {}
-        pulls = {name: torch.autograd.grad(value, leaf, retain_graph=True)[0] for name, value in values.items()}
-        norms = {name: gradient.norm() for name, gradient in pulls.items()}
-        for name, value in values.items():
-            if name != "mel":
-                self.balance.observe(name, norms[name], norms["mel"])
-            weight = self.terms[name].weight_at(self.progress) * self.balance.scale(name)
-            total, pull = total + weight * value.detach(), pull + weight * pulls[name]
-            figures |= {name: value.detach(), f"pull_{name}": weight * norms[name]}
-        through = (x * pull).sum()  # a scalar with the value and the gradient of the weighted sum
-        return through - through.detach() + total, figures
+        return self.balance.summed(self._values(batch, leaf, truth), x, leaf, "mel", self.progress)
 
     def _values(self, batch: dict, x: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """The active losses as functions of x̂."""
