@@ -73,7 +73,7 @@ def measure(vectors: int, channels: int, queries: int, repeats: int) -> dict:
             walls.append(time.perf_counter() - start)
             processor.append(time.process_time() - cpu)
         middle = sorted(walls)[repeats // 2], sorted(processor)[repeats // 2]
-        result[search] = {"median_s": round(middle[0], 3), "cpu_s": round(middle[1], 3), "mb": peak_mb() - before}
+        result[search] = {"median_s": round(middle[0], 6), "cpu_s": round(middle[1], 6), "mb": peak_mb() - before}
     return result
 
 
