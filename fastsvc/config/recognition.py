@@ -9,6 +9,8 @@ from fastsvc.config.limits import F0_HZ, FUTURE_FRAMES, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, later, within
 
+STRIDE = 2  # mel frames to a state of a conformer
+
 
 @dataclass(frozen=True)
 class RecogniserConfig:
@@ -25,19 +27,25 @@ class RecogniserConfig:
     kernel: int = 3
     bottleneck: int = 48
     mean_frames: int = 0  # reach to each side of the local mean that is subtracted from the mel; 0: none
-    architecture: str = "conv"  # "gru" is for held-out evaluation
+    architecture: str = "conv"  # or "conformer"; "gru" is for held-out evaluation
     future_frames: int | None = later(None)  # mel frames after its own that a unit depends on; None: as many as before
+    heads: int = later(4)  # of a conformer's attention, which is for architecture conformer alone
+    attention_frames: int = later(50)  # that a conformer's state hears to each side, at half the mel's rate
 
     def __post_init__(self):
         check(
-            self.architecture in ("conv", "gru"),
+            self.architecture in ("conv", "conformer", "gru"),
             f"recogniser: unknown architecture {self.architecture!r}",
-            "use conv or gru",
+            "use conv, conformer or gru",
         )
         within("recogniser", self, channels=SIZES, layers=LAYERS, bottleneck=SIZES, kernel=(1, 255))
         within("recogniser", self, mean_frames=(0, 2**14))
         check(len(self.phones) < NAMES[1], f"recogniser: {len(self.phones)} phones")
         check(self.kernel % 2 == 1, "recogniser: kernel must be odd")
+        within("recogniser", self, heads=(1, 64), attention_frames=(1, 2**12))
+        if self.architecture == "conformer":
+            check(self.channels % self.heads == 0, "recogniser: channels must be a multiple of heads")
+            check(not self.mean_frames, "recogniser: mean_frames is for architecture conv or gru")
         if self.future_frames is not None:
             within("recogniser", self, future_frames=FUTURE_FRAMES)
             fits = self.architecture == "conv" and not self.mean_frames
@@ -46,6 +54,11 @@ class RecogniserConfig:
     @property
     def unit_channels(self) -> int:
         return self.bottleneck
+
+    @property
+    def stride(self) -> int:
+        """Where a recording is cut, the place must be a multiple of so many mel frames."""
+        return STRIDE if self.architecture == "conformer" else 1
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class RecogniserEncoder:
     def _describe(self, config: RecogniserConfig) -> None:
         self.rate_hz, self.hop_samples = config.mel.rate_hz, config.mel.hop_samples
         self.channels = config.bottleneck
+        self.stride = config.stride
 
     @classmethod
     def of(cls, checkpoint, device="cpu") -> RecogniserEncoder:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.config import PitchConfig
-from fastsvc.model.recogniser import DILATION_CYCLE, GatedBlock
+from fastsvc.model.gated_block import GatedBlock
+from fastsvc.model.recogniser import DILATION_CYCLE
 
 
 class PitchNet(nn.Module):

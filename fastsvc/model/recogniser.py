@@ -3,9 +3,9 @@
 The units are the content input of the acoustic models, so they should carry the phones and nothing of the singer: the
 bottleneck is narrow, bounded by tanh, and blurred by noise in training.
 
-The engine's network ("conv") has no statistics over time: a unit depends only on the mel frames within ``halo_frames``
-of it, so recordings of any length can be cut and joined exactly. A second architecture ("gru") is for evaluation alone,
-which needs a recogniser that took no part in training.
+The engine's networks ("conv", and "conformer" of fastsvc/model/local_conformer.py) have no statistics over time: a unit
+depends only on the mel frames within ``halo_frames`` of it, so recordings of any length can be cut and joined exactly.
+A third architecture ("gru") is for evaluation alone, which needs a recogniser that took no part in training.
 
 Phones: index 0 is the CTC blank (Graves et al. 2006), then the symbols of ``RecogniserConfig.phones[1:]``.
 """
@@ -20,7 +20,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastsvc.config import RecogniserConfig
-from fastsvc.config.reach import Reach, reaches
+from fastsvc.config.reach import reaches
+from fastsvc.model.gated_block import GatedBlock
+from fastsvc.model.local_conformer import ConformerTrunk
 
 BLANK = 0
 DILATION_CYCLE = (1, 2, 4, 8)
@@ -50,39 +52,6 @@ def _around(x: torch.Tensor, frames: int) -> torch.Tensor:
 def inputs(config: RecogniserConfig) -> int:
     """Channels of :func:`normalise`'s output."""
     return config.mel.bins * (2 if config.mean_frames else 1)
-
-
-class GatedBlock(nn.Module):
-    """x + W(gate * value) of a dilated convolution of the layer-normalised input; [B, T, C] -> [B, T, C].
-
-    ``valid`` [B, T, 1] zeroes what lies outside the recording before the convolution reads it, as its own zero
-    padding does at the ends: only then does a batch of unequal lengths give what each would give alone.
-    ``reach``: rows before and after its own that the convolution reads; by default as many to each side.
-    """
-
-    def __init__(self, channels: int, kernel: int, dilation: int, reach: Reach | None = None):
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.conv = nn.Conv1d(channels, 2 * channels, kernel, dilation=dilation)
-        self.reach = reach or Reach(*[kernel // 2 * dilation] * 2)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.bias)
-        nn.init.normal_(self.out.weight, std=0.3 * channels**-0.5)
-
-    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        y = self.norm(x)
-        if valid is not None:
-            y = y * valid
-        y = F.pad(y.transpose(1, 2), self.reach)
-        y = self._flat(y) if self.training else self.conv(y).transpose(1, 2)
-        return x + self.out(F.glu(y, dim=-1))
-
-    def _flat(self, y: torch.Tensor) -> torch.Tensor:
-        """The same convolution in two dimensions, channels last: on CPUs with AMX, bf16 training of the network takes
-        55 % of the time, because nothing is transposed in memory."""
-        weight, (dilation,) = self.conv.weight.unsqueeze(2), self.conv.dilation
-        y = F.conv2d(y.unsqueeze(2), weight, self.conv.bias, dilation=(1, dilation))
-        return y.squeeze(2).transpose(1, 2)
 
 
 class ConvTrunk(nn.Module):
@@ -137,7 +106,7 @@ class GruTrunk(nn.Module):
         return x.repeat_interleave(2, dim=1)[:, :frames]
 
 
-TRUNKS = {"conv": ConvTrunk, "gru": GruTrunk}
+TRUNKS = {"conv": ConvTrunk, "conformer": ConformerTrunk, "gru": GruTrunk}
 
 
 class Recogniser(nn.Module):

@@ -53,13 +53,7 @@ class AcousticTask(Task):
         return self.augmented(self.crops("train", rng, self.batch_size, self.batch_frames), rng)
 
     def crops(
-        self,
-        split: str,
-        rng: np.random.Generator,
-        size: int,
-        frames: int,
-        labels: bool = False,
-        audio: bool = False,
+        self, split: str, rng: np.random.Generator, size: int, frames: int, labels: bool = False, audio: bool = False
     ) -> dict[str, Tensor]:
         """mel [B, T, M] and the features of ``size`` crops, CPU tensors.
 
@@ -71,9 +65,13 @@ class AcousticTask(Task):
             phones = raw["phone_labels"][:, inside].long()
             crop["labels"] = torch.where(phones >= 0, phones + 1, phones)
         if audio:
-            hop = self.corpus.mel.hop_samples
-            crop["audio"] = raw["audio"][:, inside.start * hop : inside.stop * hop]
+            crop["audio"] = self.sound(raw, inside)
         return crop | {"singer": self.table[raw["singer"]]}
+
+    def sound(self, raw: dict, inside: slice) -> Tensor:
+        """The audio of these frames of crops: [B, T·hop]."""
+        hop = self.corpus.mel.hop_samples
+        return raw["audio"][:, inside.start * hop : inside.stop * hop]
 
     @staticmethod
     def cropped(
@@ -194,9 +192,7 @@ class AcousticTask(Task):
         self.rows_without_songs = [row for row, singer_id in enumerate(self.singer_ids) if singer_id is None]
         self._fill_f0(first, present)
         known = set(map(rows.key, base["speakers"])) if base else set()
-        missing = [
-            name for name in map(self.speakers.__getitem__, self.rows_without_songs) if rows.key(name) not in known
-        ]
+        missing = [self.speakers[i] for i in self.rows_without_songs if rows.key(self.speakers[i]) not in known]
         if missing:
             names = ", ".join(missing)
             self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")

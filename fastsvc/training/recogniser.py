@@ -15,25 +15,32 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fastsvc.audio.resample import resample
 from fastsvc.config import RecogniserConfig, from_dict, to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
 from fastsvc.data import pseudo
 from fastsvc.errors import ConfigError
+from fastsvc.model.local_conformer import ConformerTrunk
 from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
-from fastsvc.training import augment, losses
+from fastsvc.training import augment, hama, losses
 from fastsvc.training.generated import GeneratedSettings, maker_of
+from fastsvc.training.old_units import OldUnits, OldUnitsSettings
 from fastsvc.training.task import Task, Turn
 from fastsvc.training.warm import start_from
 
 BLANK_SYMBOL = "<blank>"
+HAMA = "hama"  # as task.init
+HAMA_CROPS = 24, 256  # by whose mels the two are compared
 
 
 @dataclass(frozen=True)
 class RecogniserTaskConfig:
     """The YAML's ``task`` part. ``model.phones`` is filled in from the corpus."""
 
-    init: str = ""  # a recogniser to start from: its checkpoint, used wherever names and shapes agree
+    init: str = ""  # a recogniser to start from: its checkpoint, used wherever names and shapes agree; or "hama"
+    frozen: float = 0.0  # share of the budget in which a conformer's blocks stay as they are
+    old_units: OldUnitsSettings = field(default_factory=OldUnitsSettings)
     domain: str = "own"  # own: the mel of ``model``, at 16 kHz; corpus: the corpus's, as students make it
     model: RecogniserConfig = field(default_factory=RecogniserConfig)
     augment: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
@@ -48,7 +55,7 @@ class RecogniserTaskConfig:
     def __post_init__(self):
         if self.domain not in ("own", "corpus"):
             raise ConfigError(f"task.domain is {self.domain!r}", "use own or corpus")
-        within("task", self, ctc=(0, 1e3), smoothing=SHARE, blur=(0, 100), confusion=(0, 1e3))
+        within("task", self, frozen=SHARE, ctc=(0, 1e3), smoothing=SHARE, blur=(0, 100), confusion=(0, 1e3))
         within("task", self, valid_batches=(0, 10_000))
 
 
@@ -71,13 +78,26 @@ class RecogniserTask(Task):
         self.settings, self.model_config = settings, from_dict(RecogniserConfig, plain)
         self.agree(self.model_config, settings)
         self.model = Recogniser(self.model_config).to(self.device)
-        if settings.init:
+        if settings.init == HAMA:
+            self._start_from_hama()
+        elif settings.init:
             start_from(self.model, settings.init, self.kind)
+        self.old = None
+        if settings.old_units.content:
+            self.old = OldUnits(settings.old_units, self.model_config, self.device)
+            self.old.give_head(self.model)
         self.listener = Listener(self.model_config.bottleneck, len(corpus.singers)).to(self.device)
         if settings.confusion:
             self.extra = {"listener": self.listener}
             self.singer_rows = {"listener": {"2.weight": 1, "2.bias": 1}}
         self.maker = maker_of(settings.generated, corpus, self.device, self.model_config.mel)
+
+    def _start_from_hama(self) -> None:
+        if not isinstance(self.model.trunk, ConformerTrunk):
+            raise ConfigError("task.init: hama is a conformer", "set task.model.architecture to conformer")
+        crops = self.corpus.batch(np.random.default_rng(0), "train", *HAMA_CROPS)["audio"].numpy()
+        audio = [resample(one, self.corpus.mel.rate_hz, self.model_config.mel.rate_hz) for one in crops]
+        hama.start(self.model.trunk, self.model_config, torch.from_numpy(np.stack(audio)))
 
     @property
     def singers(self) -> list[str]:
@@ -111,7 +131,11 @@ class RecogniserTask(Task):
         # The corpus counts from its first phone, the recogniser from the blank.
         labels = torch.where(labels >= 0, labels + 1, labels)
         labels = augment.labels_at(labels, source.hop_samples, hop, mel.shape[1])
-        return {"mel": mel, "labels": labels, "singer": torch.as_tensor(crops["singer"]).long()}
+        batch = {"mel": mel, "labels": labels, "singer": torch.as_tensor(crops["singer"]).long()}
+        if self.old is None:
+            return batch
+        old_mel, old_hop = augment.perturbed_mel(audio, source.rate_hz, self.old.mel, augment.NONE, generator)
+        return batch | {"old_mel": old_mel, "old_step": hop / old_hop}
 
     def turns(self, step: int) -> list[Turn]:
         turns = [Turn("recogniser", self.model, self._loss)]
@@ -124,12 +148,18 @@ class RecogniserTask(Task):
             batch |= self._with_generated(batch)
         mel, labels = batch["mel"], batch["labels"]
         blur = self.settings.blur * self.noise(mel.new_empty(*mel.shape[:2], self.model_config.bottleneck))
+        if isinstance(self.model.trunk, ConformerTrunk):
+            self.model.trunk.frozen = self.progress < self.settings.frozen
         units, logits = self.model(mel, blur=blur)
         self._noisy_units = (units + blur).detach()
         frame = losses.frame_cross_entropy(logits, labels, self.settings.smoothing)
         sequence = losses.ctc(logits, labels)
         loss = frame + self.settings.ctc * sequence
         figures = {"frame": frame.detach(), "ctc": sequence.detach()}
+        if self.old is not None:
+            distance = self.old.distance(units, batch["old_mel"], batch["old_step"])
+            loss = loss + self.settings.old_units.weight * distance
+            figures["old_units"] = distance.detach()
         if self.settings.confusion:
             singer_confusion = losses.confusion(self.listener(units + blur))
             loss = loss + self.settings.confusion * singer_confusion

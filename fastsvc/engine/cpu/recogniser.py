@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsvc.config.reach import Reach
-from fastsvc.model.recogniser import ConvTrunk, GatedBlock, Recogniser, normalise
+from fastsvc.model.gated_block import GatedBlock
+from fastsvc.model.recogniser import ConvTrunk, Recogniser, normalise
 
 Layer = Callable[[Tensor, int, int], Tensor]  # (rows [n, C], rows missing before, after) → [n + missing − reach, D]
 

@@ -21,10 +21,11 @@ from fastsvc.features import content
 def cuda_encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, device):
     """The content encoder that computes in ``dtype``; its units are float32 and stay on the device.
 
-    A recogniser of the architecture "gru", which is for evaluation, runs as the specification's module.
+    Recognisers of other architectures than "conv" run as the specification's module: "gru" is for evaluation, and a
+    conformer has no form of its own yet.
     """
     if kind == "hubert":
         return CudaHubertEncoder(config, tensors, dtype, device)
-    if config.architecture == "gru":
+    if config.architecture != "conv":
         return content.RecogniserEncoder(config, tensors, device)
     return CudaRecogniserEncoder(config, tensors, dtype, device)

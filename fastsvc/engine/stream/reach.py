@@ -32,8 +32,8 @@ def vocoder(engine) -> Reach:
 
 
 def units(encoder) -> int | None:
-    """Units before its own that one depends on, the spectrum's window included; None where that is all of them."""
-    if not isinstance(encoder, RecogniserEncoder) or encoder.model.halo_frames is None:
+    """Units before its own that one depends on, the spectrum's window included; None where attention reaches far."""
+    if not isinstance(encoder, RecogniserEncoder) or encoder.config.architecture != "conv":
         return None
     mel = encoder.config.mel
     return encoder.model.halo_frames + math.ceil((mel.fft_samples - mel.hop_samples) / 2 / mel.hop_samples)

@@ -29,10 +29,12 @@ class WindowUnits:
     def __init__(self, encoder):
         self.encoder, self.hop = encoder, encoder.hop_samples
         self.past = reach.units(encoder) or math.ceil(reach.PAST_S * encoder.rate_hz / encoder.hop_samples)
+        self.stride = getattr(encoder, "stride", 1)
 
     def begin(self, first: int) -> int:
         """The first unit whose audio is read for those from ``first`` on."""
-        return max(0, first - self.past)
+        begin = max(0, first - self.past)
+        return begin - begin % self.stride
 
     def find(self, resampled: Resampled, first: int, last: int, gain: float) -> tuple[Tensor, int]:
         """Audio up to the sample ``last`` → (units [n, D], the place of the first one, at most ``first``)."""

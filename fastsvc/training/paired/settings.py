@@ -9,6 +9,7 @@ from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training.acoustic import AugmentSettings
 from fastsvc.training.balance import Term, check_reference
+from fastsvc.training.paired.disguise import DisguiseSettings
 from fastsvc.training.simulate import BELOW
 from fastsvc.training.task import PAIRED
 
@@ -27,6 +28,14 @@ class JudgedTerm(Term):
 
 
 @dataclass(frozen=True)
+class ListenerTerm(Term):
+    weight: float = 0.0
+    start: float = 0.02
+    ramp: float = 0.05
+    match: str = "cap"
+
+
+@dataclass(frozen=True)
 class Losses:
     """The student's losses, each with weight, start, ramp and match (:class:`fastsvc.training.balance.Term`); gradients
     are compared with that of ``mel``. A weight of 0 leaves a loss out."""
@@ -35,9 +44,19 @@ class Losses:
     features: JudgedTerm = JudgedTerm()  # of the discriminators' features to those of the recording
     adversarial: JudgedTerm = JudgedTerm()
     hold: MelTerm = MelTerm()  # of conversions and others: L1 distance of coarse changes to those that `init` makes
+    pitch: ListenerTerm = ListenerTerm()  # semitones from the requested f0, by a pitch listener
+    singer: ListenerTerm = ListenerTerm()  # 1 - cosine to the singer's direction, by a verifier
 
     def __post_init__(self):
         check_reference("mel", self.mel)
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Checkpoints of the networks in the student's losses; each takes the corpus's own mel."""
+
+    pitch: str = ""
+    singer: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,9 +72,11 @@ class PairedSettings:
     # them need be known but units and f0. So words of languages that the singers' songs lack are not forgotten.
     others: str = ""
     others_share: float = 0.25  # their crops, as a share of batch.size, in addition to it
+    disguise: DisguiseSettings = field(default_factory=DisguiseSettings)
     channels: int = 32  # of the discriminators
     judge_rate: float = 1.0  # the discriminators', times optim.lr
     losses: Losses = field(default_factory=Losses)
+    listeners: Listeners = field(default_factory=Listeners)
     match_steps: int = 20  # over which the scales of the losses are measured, each once
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     vocoder: str = ""  # a checkpoint, to hear the samples; without, they are pictures
@@ -68,3 +89,9 @@ class PairedSettings:
         within("task", self, steps=STEPS, below=(0, 1e6), conversion=SHARE, others_share=(0, 4))
         within("task", self, channels=SIZES, judge_rate=(0, 1e3), match_steps=STEPS)
         within("task", self, valid_crops=CROPS, valid_frames=FRAMES)
+        for kind in ("pitch", "singer"):
+            if getattr(self.losses, kind).weight and not getattr(self.listeners, kind):
+                raise ConfigError(
+                    f"task.losses.{kind} has a weight, but no task.listeners.{kind} is given",
+                    f"train one with `fastsvc train {kind}`, or set the weight to 0",
+                )

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from fastsvc.config import from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import checkpoint, diffusion, listen, simulate, start
+from fastsvc.training import checkpoint, diffusion, listen, listeners, perceptual, simulate, start
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted, targets
 from fastsvc.training.paired import others, patches
+from fastsvc.training.paired.disguise import PLAIN, Disguise
 from fastsvc.training.paired.settings import PairedSettings
 from fastsvc.training.process import EdmProcess
 from fastsvc.training.task import Sample, Turn
@@ -62,17 +63,36 @@ class PairedTask(AcousticTask):
         self.terms: dict[str, Term] = dict(vars(self.settings.losses))
         self.balance = Balance(self.terms, self.settings.match_steps).to(self.device)
         self.extra = {"judges": self.judges, "balance": self.balance}
+        self.disguise = Disguise(self.settings.disguise, self.corpus) if self.settings.disguise.share else None
+        self._load_listeners()
         self.others = others.opened(self.settings.others, self.corpus) if self.settings.others else None
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
         self.vocoder = listen.vocoder_of(self.settings.vocoder, self.corpus.mel, self.device)
 
     def batch(self, rng: np.random.Generator) -> dict:
-        batch = super().batch(rng)
+        size, frames = self.batch_size, self.batch_frames
+        batch = self._heard(self.crops("train", rng, size, frames, audio=self.disguise is not None), rng)
         if self.others and self.settings.others_share:
-            count = max(1, round(self.settings.others_share * self.batch_size))
-            crop = self.cropped(self.others, "train", rng, count, self.batch_frames)[0]
-            batch |= {f"{OTHERS}{name}": value for name, value in self.augmented(crop, rng).items()}
+            count = max(1, round(self.settings.others_share * size))
+            crop, raw, inside = self.cropped(self.others, "train", rng, count, frames)
+            if self.disguise:
+                crop["audio"] = self.sound(raw, inside)
+            batch |= {f"{OTHERS}{name}": value for name, value in self._heard(crop, rng).items()}
         return batch
+
+    def _heard(self, crop: dict, rng: np.random.Generator) -> dict:
+        """Crops in disguise, where there is one, and augmented."""
+        if self.disguise:
+            crop = self.disguise.worn(crop, crop.pop("audio"), self.corpus, rng)
+        return self.augmented(crop, rng)
+
+    def _load_listeners(self) -> None:
+        paths = {kind: path for kind, path in vars(self.settings.listeners).items() if path}
+        self.listeners = {
+            kind: listeners.listener(path, kind, self.corpus.mel).to(self.device) for kind, path in paths.items()
+        }
+        if "singer" in paths:
+            self.centroids = listeners.centroids(self.listeners["singer"], self.corpus, self.singer_ids, self.seed)
 
     def _check_shares(self) -> None:
         """Raises ConfigError where no item of a batch would keep its own voice, for which the true mel is known."""
@@ -139,8 +159,9 @@ class PairedTask(AcousticTask):
         values = {"mel": diffusion.batch_mean((x[own] - truth[own]).abs(), batch["valid"][own])}
         if "hold" in active and bool(other.any()):
             conversions = {name: value[other] for name, value in batch.items()}
+            plain = {"units": conversions[PLAIN]} if PLAIN in conversions else {}
             with torch.no_grad():
-                before = self.made(conversions, (self.schedules[0], 0), self.before)
+                before = self.made(conversions | plain, (self.schedules[0], 0), self.before)
             values["hold"] = coarse_distance(x[other], before, conversions["valid"])
         if active & {"features", "adversarial"}:
             scores, activations = self._judged(x, batch)
@@ -150,6 +171,19 @@ class PairedTask(AcousticTask):
                 values["features"] = patches.feature_distance(real, [layer[own] for layer in activations])
             if "adversarial" in active:
                 values["adversarial"] = patches.student_loss(scores)
+        return values | self._listened(batch, x, active)
+
+    def _listened(self, batch: dict, x: Tensor, active: set[str]) -> dict[str, Tensor]:
+        """The active losses of the listeners."""
+        values = {}
+        with torch.autocast(self.device.type, enabled=False):
+            mel, valid = self.model.denormalise(x), batch["valid"]
+            if "pitch" in active:
+                net = self.listeners["pitch"]
+                values["pitch"] = perceptual.pitch_loss(net, mel, valid, batch["f0_hz"], batch["voiced"])
+            if "singer" in active:
+                goal = self.centroids[batch["singer"]]
+                values["singer"] = perceptual.singer_loss(self.listeners["singer"], mel, valid, goal)
         return values
 
     def validate(self, model: nn.Module) -> dict[str, float]:
