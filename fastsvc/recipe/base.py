@@ -1,4 +1,4 @@
-"""The engine that training starts from, as two checkpoints: its network (base.pt) and its vocoder (vocoder.pt).
+"""The engine that training starts from, as checkpoints: its network, its vocoder and its content encoder.
 
 A student's network is unfolded (fastsvc/recipe/unfold.py) into one that can be trained. The vocoder is the engine's.
 """
@@ -12,10 +12,11 @@ from fastsvc.build.part import read_part
 from fastsvc.config import to_dict
 from fastsvc.data.units import describe
 from fastsvc.errors import EngineError
+from fastsvc.features.content import RecogniserEncoder
 from fastsvc.recipe.unfold import unfold
 from fastsvc.training import checkpoint
 
-NETWORK, VOCODER = "base.pt", "vocoder.pt"
+NETWORK, VOCODER, CONTENT = "base.pt", "vocoder.pt", "content.pt"
 
 
 def check(path: Path) -> engine_folder.Artifact:
@@ -35,7 +36,7 @@ def check(path: Path) -> engine_folder.Artifact:
 
 
 def write(path: Path, folder: Path, encoder) -> None:
-    """Write both checkpoints into ``folder``; ``encoder``: the engine's content encoder."""
+    """Write the checkpoints into ``folder``; ``encoder``: the engine's content encoder. A HuBERT is not written."""
     engine = check(path)
     manifest, tensors = engine.manifest, engine.tensors(engine_folder.WEIGHTS)
     state = unfold(tensors, manifest.acoustic, manifest.sampling.levels)
@@ -54,3 +55,8 @@ def write(path: Path, folder: Path, encoder) -> None:
     config = {"model": to_dict(vocoder.config), "train": {}}
     common = {"step": vocoder.step, "model": tensors, "ema": tensors}
     checkpoint.save(folder / VOCODER, kind="vocoder", config=config, speakers=[], speaker_f0_hz=[], **common)
+    if isinstance(encoder, RecogniserEncoder):
+        tensors = encoder.model.state_dict()
+        config = {"model": to_dict(encoder.config), "train": {}}
+        common = {"step": 0, "model": tensors, "ema": tensors}
+        checkpoint.save(folder / CONTENT, kind="recogniser", config=config, speakers=[], speaker_f0_hz=[], **common)

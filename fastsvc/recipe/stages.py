@@ -27,6 +27,7 @@ PREVIEWS_S = (30.0, 300.0)  # seconds between previews
 SAVE_S = 30.0
 OTHERS = "others"  # the package's phrases as a corpus
 CONVERSION = 0.25  # share of the batch, where there are singers to convert to
+DISGUISED = 0.5  # share of the crops
 VOICE = "voice.pt"  # the student with the user's singers alone
 
 
@@ -115,9 +116,12 @@ class Training:
         }
 
     def _task(self, run: Run) -> dict:
+        content = run.folder / base.CONTENT
+        disguise = {"content": str(content), "share": DISGUISED if content.exists() else 0.0}
         task = {"init": base.NETWORK, "vocoder": base.VOCODER, "others": OTHERS}
         return {key: str(run.folder / name) for key, name in task.items()} | {
-            "conversion": CONVERSION if len(run.songs.seconds) > 1 else 0.0
+            "disguise": disguise,
+            "conversion": CONVERSION if len(run.songs.seconds) > 1 else 0.0,
         }
 
 

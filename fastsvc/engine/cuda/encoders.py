@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastsvc.engine.cuda.conformer import CudaConformerEncoder
 from fastsvc.engine.cuda.hubert import CudaHubertEncoder
 from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.features import content
@@ -21,11 +22,11 @@ from fastsvc.features import content
 def cuda_encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, device):
     """The content encoder that computes in ``dtype``; its units are float32 and stay on the device.
 
-    Recognisers of other architectures than "conv" run as the specification's module: "gru" is for evaluation, and a
-    conformer has no form of its own yet.
+    A recogniser of the architecture "gru", which is for evaluation, runs as the specification's module.
     """
     if kind == "hubert":
         return CudaHubertEncoder(config, tensors, dtype, device)
-    if config.architecture != "conv":
+    if config.architecture == "gru":
         return content.RecogniserEncoder(config, tensors, device)
-    return CudaRecogniserEncoder(config, tensors, dtype, device)
+    form = CudaConformerEncoder if config.architecture == "conformer" else CudaRecogniserEncoder
+    return form(config, tensors, dtype, device)

@@ -6,6 +6,7 @@ Log-mel and its normalisation stay in float32. Each dilated convolution is one p
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +22,15 @@ from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
 class CudaRecogniserEncoder(content.RecogniserEncoder):
     """Units stay on the device. Only for the architecture "conv"."""
 
+    parts: ClassVar[tuple[type, type]]  # of one prepared length: weights, program
+
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
         self.config, self.device = config, torch.device(device)
         self.output_device = self.device
+        weights, program = self.parts
         with torch.inference_mode(False):
-            self.weights = RecogniserWeights(config, tensors, dtype, self.device)
-        self.programs = Programs(lambda frames: RecogniserProgram(self.weights, frames), self.device)
+            self.weights = weights(config, tensors, dtype, self.device)
+        self.programs = Programs(lambda frames: program(self.weights, frames), self.device)
         self._describe(config)
 
     def encode(self, audio) -> Tensor:
@@ -76,6 +80,9 @@ class RecogniserWeights:
         self.tensors = {
             name: value.to(device, dtype) for name, value in tensors.items() if not name.startswith("head.")
         }
+        self._lower(config)
+
+    def _lower(self, config: RecogniserConfig) -> None:
         self.stem = DilatedConv(*self.pair("trunk.stem"))
         dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
         self.convs = [
@@ -112,3 +119,6 @@ class RecogniserProgram:
             y = conv(weights.norm(x, f"trunk.blocks.{i}.norm").masked_fill_(beyond, 0))
             x = x + F.linear(F.glu(y, dim=-1), *weights.pair(f"trunk.blocks.{i}.out"))
         self.out.copy_(torch.tanh(F.linear(weights.norm(x, "trunk.norm"), *weights.pair("bottleneck"))))
+
+
+CudaRecogniserEncoder.parts = RecogniserWeights, RecogniserProgram

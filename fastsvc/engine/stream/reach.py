@@ -35,8 +35,9 @@ def units(encoder) -> int | None:
     """Units before its own that one depends on, the spectrum's window included; None where attention reaches far."""
     if not isinstance(encoder, RecogniserEncoder) or encoder.config.architecture != "conv":
         return None
-    mel = encoder.config.mel
-    return encoder.model.halo_frames + math.ceil((mel.fft_samples - mel.hop_samples) / 2 / mel.hop_samples)
+    mel, halo = encoder.config.mel, encoder.model.halo_frames
+    assert halo is not None, "convolutions are local"
+    return halo + math.ceil((mel.fft_samples - mel.hop_samples) / 2 / mel.hop_samples)
 
 
 def exact_lookahead_ms(engine, steps: int) -> float | None:
