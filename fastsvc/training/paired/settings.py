@@ -65,6 +65,7 @@ class PairedSettings:
 
     init: str  # the student to go on from
     method: str = PAIRED
+    new_encoder: bool = False  # the corpus has units of another encoder than `init` learned, near those
     steps: tuple[int, ...] = (1,)  # the schedules to train: each update draws one, and one of its steps
     below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax, in units of edm.sigma_data
     conversion: float = 0.0  # share of a batch that sings with another singer's voice
@@ -89,6 +90,11 @@ class PairedSettings:
         within("task", self, steps=STEPS, below=(0, 1e6), conversion=SHARE, others_share=(0, 4))
         within("task", self, channels=SIZES, judge_rate=(0, 1e3), match_steps=STEPS)
         within("task", self, valid_crops=CROPS, valid_frames=FRAMES)
+        if self.new_encoder and self.losses.hold.weight:
+            raise ConfigError(
+                "task.losses.hold has a weight, but with task.new_encoder what `init` says is not to be held",
+                "set the weight to 0, and hold in a second training that goes on from this one",
+            )
         for kind in ("pitch", "singer"):
             if getattr(self.losses, kind).weight and not getattr(self.listeners, kind):
                 raise ConfigError(

@@ -48,7 +48,7 @@ class PairedTask(AcousticTask):
             self.resume_point.check_method(self.settings.method)
         base = checkpoint.load(self.settings.init, start.KINDS)
         self.choose_speakers(base=base)
-        config = start.config_of(base, self.settings.init, self)
+        config = start.config_of(base, self.settings.init, self, new_encoder=self.settings.new_encoder)
         self.process = EdmProcess(config)
         self.schedules = self.process.schedules(self.settings.steps, self.settings.below)
         config = self.process.few_step(config, self.schedules)
