@@ -4,8 +4,9 @@ python -m bench.phones NAME=ENCODER... --clips FOLDER... [--texts FILE] [--hama]
 
 ENCODER: a recogniser's checkpoint, or an engine folder. What a folder's recordings say stands in transcripts beside
 them (a choir's), else in FILE, a line "name: what is said" for each (asterisk's core-sounds-en.txt), else in their
-names (alsa-utils). Of a text, the truth is what flite's dictionary makes of it, so a part of the errors is the
-speaker's freedom: --hama adds the row of a general phone recogniser, by others.
+names (alsa-utils), or with --heard it is what Moonshine hears (make ears). Of a text, the truth is what flite's
+dictionary makes of it, so a part of the errors is the speaker's freedom: --hama adds the row of a general phone
+recogniser, by others.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bench import program
 OURS = {"ax": "ah"}
 DRAWS = 2000
 RATE_HZ = 16000
+HEARD_S, HEARD_WORDS = (2.0, 10.0), 4  # recordings whose words Moonshine may write down
 
 
 def texts(path: Path) -> dict[str, str]:
@@ -96,6 +98,25 @@ def interval(errors: list[int], lengths: list[int]) -> dict:
     return {"rate": errors.sum() / lengths.sum(), "low": float(low), "high": float(high), "phones": int(lengths.sum())}
 
 
+def heard(folder: Path) -> dict[str, str]:
+    """What Moonshine hears in a folder's recordings of HEARD_S seconds, those of HEARD_WORDS words."""
+    import soundfile
+
+    from fastsvc import screen
+    from fastsvc.audio import io
+    from fastsvc.evaluation.ears import words
+
+    shortest_s, longest_s = HEARD_S
+    paths = [path for path in sorted(folder.rglob("*.wav")) if shortest_s <= soundfile.info(path).duration < longest_s]
+    found = {}
+    for path in screen.bar(paths, desc="words", unit="clip"):
+        audio, rate_hz = io.read(path, mono=True)
+        said = words.words(audio[0], rate_hz)
+        if len(said) >= HEARD_WORDS:
+            found[str(path.relative_to(folder).with_suffix(""))] = " ".join(said)
+    return found
+
+
 def clips(folder: Path, said: dict[str, str]) -> list[tuple[Path, list[str]]]:
     """(recording, its phones): of transcripts below the folder where there are any, else of the texts."""
     from fastsvc import reading
@@ -134,6 +155,7 @@ def main() -> None:
     clips_help = "folders of recordings that no training had"
     add("--clips", nargs="+", type=program.existing, required=True, metavar="FOLDER", help=clips_help)
     add("--texts", type=program.existing, metavar="FILE", help="what the first folder's recordings say")
+    add("--heard", action="store_true", help="what other folders' recordings say is what Moonshine hears (make ears)")
     add("--hama", action="store_true", help="a row of the phone recogniser hama, too")
     add("--json", type=program.result, metavar="FILE", help="file for the figures")
     options = parser.parse_args()
@@ -146,7 +168,7 @@ def main() -> None:
     found = listeners(pairs, options.hama)
     result = describe("python -m bench.phones", torch.device("cpu")) | {"sets": {}}
     for index, folder in enumerate(options.clips):
-        said = texts(options.texts) if options.texts and not index else named(folder)
+        said = texts(options.texts) if options.texts and not index else (heard if options.heard else named)(folder)
         result["sets"][folder.name] = table = measure(found, clips(folder, said))
         for name, row in table["rows"].items():
             print(f"{folder.name:>24} {name:<28} {row['rate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", flush=True)
