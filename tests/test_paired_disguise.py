@@ -119,7 +119,9 @@ def test_what_a_disguise_refuses(corpus, heard, encoder, teacher):  # noqa: F811
         task_of(corpus, teacher, disguise={"content": str(encoder[0]), "share": 0.5})
     with pytest.raises(CheckpointError, match="not a recogniser"):
         task_of(corpus, teacher, disguise={"content": str(teacher), "share": 0.5})
-    for kind in ("pitch", "singer"):
+    with pytest.raises(ConfigError, match="is not to be held"):
+        task_of(corpus, teacher, new_encoder=True)
+    for kind in ("phones", "pitch", "singer"):
         with pytest.raises(ConfigError, match=f"no task.listeners.{kind}"):
             task_of(corpus, teacher, losses={kind: {"weight": 1.0}})
 
@@ -153,3 +155,33 @@ def test_listeners_pull_towards_the_pitch_and_the_singer(corpus, teacher, tmp_pa
     assert float(again["pitch"].detach()) != pytest.approx(float(values["pitch"].detach()), rel=1e-2)
     assert "pitch" in task._student_loss(batch, 0)[1]
     assert settings(teacher)["method"] == "paired"
+
+
+def test_the_ear_hears_a_recordings_phones_in_the_corpus_s_mel(heard, encoder, teacher):  # noqa: F811
+    """What it hears in the mel of 24 bins is what the encoder hears in its own, up to the map's error."""
+    from fastsvc.training.paired import phones
+
+    ear = phones.Ear(str(encoder[0]), heard)
+    raw = heard.batch(np.random.default_rng(1), "train", 4, 96)
+    mel, valid = log_mel(raw["audio"], MEL), torch.ones(4, 96)
+    with torch.no_grad():
+        logits, inside = ear(mel, valid)
+        own = encoder[1].model(log_mel(raw["audio"], OWN_MEL))[1]
+        other = encoder[1].model(log_mel(raw["audio"].flip(0), OWN_MEL))[1]
+    assert logits.shape == own.shape and bool((inside == 1).all())
+    assert float((logits - own).abs().mean()) < 0.3 * float((other - own).abs().mean())
+    moved = mel.roll(2, dims=2)
+    assert float(phones.divergence(ear, mel, mel, valid)) < 1e-6 < float(phones.divergence(ear, moved, mel, valid))
+    half = valid.clone()
+    half[:, 48:] = 0
+    noisy = torch.where(half[..., None] > 0, moved, 50.0)
+    padded = torch.where(half[..., None] > 0, moved, 0.0)
+    assert torch.equal(phones.divergence(ear, noisy, mel, half), phones.divergence(ear, padded, mel, half))
+    now = {"weight": 1.0, "start": 0.0, "ramp": 0.0}
+    path = _of(heard, teacher)
+    task = task_of(heard, path, conversion=0.5, listeners={"phones": str(encoder[0])}, losses={"phones": now})
+    batch = task.batch(np.random.default_rng(0))
+    mixed, x = task._mixed(batch), torch.randn(4, 32, 24, requires_grad=True)
+    value = task._values(mixed, x, task.model.normalise(batch["mel"]))["phones"]
+    assert bool((torch.autograd.grad(value, x)[0].abs().sum((1, 2)) > 0).all())  # conversions, too
+    assert "pull_phones" in task._student_loss(batch, 0)[1]

@@ -44,6 +44,7 @@ class Losses:
     features: JudgedTerm = JudgedTerm()  # of the discriminators' features to those of the recording
     adversarial: JudgedTerm = JudgedTerm()
     hold: MelTerm = MelTerm()  # of conversions and others: L1 distance of coarse changes to those that `init` makes
+    phones: ListenerTerm = ListenerTerm()  # heard by a content encoder, against those heard in the recording
     pitch: ListenerTerm = ListenerTerm()  # semitones from the requested f0, by a pitch listener
     singer: ListenerTerm = ListenerTerm()  # 1 - cosine to the singer's direction, by a verifier
 
@@ -53,8 +54,9 @@ class Losses:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Checkpoints of the networks in the student's losses; each takes the corpus's own mel."""
+    """Checkpoints of the networks in the student's losses: a recogniser, and two that take the corpus's own mel."""
 
+    phones: str = ""
     pitch: str = ""
     singer: str = ""
 
@@ -95,9 +97,9 @@ class PairedSettings:
                 "task.losses.hold has a weight, but with task.new_encoder what `init` says is not to be held",
                 "set the weight to 0, and hold in a second training that goes on from this one",
             )
-        for kind in ("pitch", "singer"):
-            if getattr(self.losses, kind).weight and not getattr(self.listeners, kind):
+        for loss, kind in (("phones", "recogniser"), ("pitch", "pitch"), ("singer", "singer")):
+            if getattr(self.losses, loss).weight and not getattr(self.listeners, loss):
                 raise ConfigError(
-                    f"task.losses.{kind} has a weight, but no task.listeners.{kind} is given",
+                    f"task.losses.{loss} has a weight, but no task.listeners.{loss} is given",
                     f"train one with `fastsvc train {kind}`, or set the weight to 0",
                 )

@@ -23,7 +23,7 @@ from fastsvc.training import checkpoint, diffusion, listen, listeners, perceptua
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted, targets
-from fastsvc.training.paired import others, patches
+from fastsvc.training.paired import others, patches, phones
 from fastsvc.training.paired.disguise import PLAIN, Disguise
 from fastsvc.training.paired.settings import PairedSettings
 from fastsvc.training.process import EdmProcess
@@ -87,11 +87,15 @@ class PairedTask(AcousticTask):
         return self.augmented(crop, rng)
 
     def _load_listeners(self) -> None:
-        paths = {kind: path for kind, path in vars(self.settings.listeners).items() if path}
-        self.listeners = {
-            kind: listeners.listener(path, kind, self.corpus.mel).to(self.device) for kind, path in paths.items()
+        paths = self.settings.listeners
+        self.listeners: dict[str, nn.Module] = {
+            kind: listeners.listener(path, kind, self.corpus.mel).to(self.device)
+            for kind, path in (("pitch", paths.pitch), ("singer", paths.singer))
+            if path
         }
-        if "singer" in paths:
+        if paths.phones:
+            self.listeners["phones"] = phones.Ear(paths.phones, self.corpus).to(self.device)
+        if paths.singer:
             self.centroids = listeners.centroids(self.listeners["singer"], self.corpus, self.singer_ids, self.seed)
 
     def _check_shares(self) -> None:
@@ -178,6 +182,8 @@ class PairedTask(AcousticTask):
         values = {}
         with torch.autocast(self.device.type, enabled=False):
             mel, valid = self.model.denormalise(x), batch["valid"]
+            if "phones" in active:
+                values["phones"] = phones.divergence(self.listeners["phones"], mel, batch["mel"], valid)
             if "pitch" in active:
                 net = self.listeners["pitch"]
                 values["pitch"] = perceptual.pitch_loss(net, mel, valid, batch["f0_hz"], batch["voiced"])
