@@ -6,8 +6,9 @@ import time
 
 import torch
 
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, HubertConfig, RecogniserConfig
 from fastsvc.model.acoustic import AcousticModel
+from fastsvc.model.recogniser import Recogniser
 from fastsvc.training import optim, wavenet_train
 from fastsvc.training.paired import patches
 from fastsvc.training.paired.patches import Patches
@@ -18,8 +19,10 @@ OWN, OTHERS = 8, 1
 CROPS = OWN + OTHERS
 
 
-def step_seconds(config: AcousticConfig, device: str, size: int = 4, frames: int = 128) -> float:
-    """Of a step of the recipe's configuration, where a crop has ``frames`` frames."""
+def step_seconds(
+    config: AcousticConfig, content: RecogniserConfig | HubertConfig, device: str, size: int = 4, frames: int = 128
+) -> float:
+    """Of a step of the recipe's configuration, where a crop has ``frames`` frames. A HuBERT takes no part in it."""
     where = optim.device_of(device)
     dtype = optim.precision_of("auto", where)
     model = AcousticModel(config).to(where)
@@ -39,14 +42,23 @@ def step_seconds(config: AcousticConfig, device: str, size: int = 4, frames: int
     judges, mel = Patches(config.condition.speakers).to(where), x.clone().requires_grad_(True)
 
     def judge() -> None:
-        patches.mean(judges(mel, torch.zeros(size, dtype=torch.int64, device=where))[0]).backward()
+        with torch.autocast(where.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            scores = judges(mel, torch.zeros(size, dtype=torch.int64, device=where))[0]
+        patches.mean([score.float() for score in scores]).backward()
 
+    heard = 0.0
+    if isinstance(content, RecogniserConfig):
+        ear, sound = Recogniser(content).to(where).eval(), torch.randn(size, frames, content.mel.bins, device=where)
+        sound.requires_grad_(True)
+        heard = _timed(lambda: ear(sound)[1].square().mean().backward(), where) / size
     trained, judged = _timed(train, where) / size, _timed(judge, where) / size
     with torch.no_grad():
         evaluated = _timed(evaluate, where) / size
     # The judges learn from recordings and results, then judge results; recordings' features are evaluated alone.
     judging = (OWN + 2 * CROPS + OWN / 3) * judged
-    return CROPS * (trained + evaluated) + OTHERS * evaluated + judging
+    # Of each crop the encoder hears the result, with gradients, and the recording; and half of them in disguise.
+    listening = CROPS * heard * (1 + 1 / 3 + 1 / 6)
+    return CROPS * (trained + evaluated) + judging + listening
 
 
 def _timed(call, device: torch.device) -> float:

@@ -50,7 +50,7 @@ def train(
     if out.suffix != ".fsvc":
         raise ConfigError(f"{out}: an engine's name ends in .fsvc", f"use -o {out.name or 'NAME'}.fsvc")
     run_folder = out.with_suffix(".training")
-    network = base.check(engine).manifest.acoustic
+    manifest = base.check(engine).manifest
     found = songs.look(folder)
     requested = State(str(folder.resolve()), found.fingerprint, minutes, str(engine.resolve()), device)
     state = load(run_folder)
@@ -61,7 +61,7 @@ def train(
     with files.folder_lock(run_folder, "training a voice"):
         files.clear_leftovers(run_folder)
         run = stages.Run(run_folder, out, found, state or requested, say, shlex.join(words))
-        _run(run, network, fresh=state is None, quiet=quiet)
+        _run(run, manifest, fresh=state is None, quiet=quiet)
         finished = stages.Build.name in run.state.done
         return {
             "finished": finished,
@@ -86,16 +86,16 @@ def _built_here(run_folder: Path, out: Path) -> bool:
     return engine_folder.Artifact(out).manifest.source.sha256 == files.sha256(voice)
 
 
-def _run(run: stages.Run, network, fresh: bool, quiet: bool) -> None:
+def _run(run: stages.Run, manifest, fresh: bool, quiet: bool) -> None:
     state = run.state
     least, each = PREPARE_MINUTES
     estimate = budget.Estimate(least + each * (run.songs.minutes + PHRASES_MINUTES), BUILD_MINUTES)
     expected = estimate.training(state.minutes)
-    run.step_s = measure.step_seconds(network, state.device)
+    run.step_s = measure.step_seconds(manifest.acoustic, manifest.content.config, state.device)
     run.say(f"{run.songs.folder}: {run.songs.described()}")
     if fresh:
         _say_estimates(run, estimate, expected)
-        _check_disk(run, network)
+        _check_disk(run, manifest.acoustic)
         state.save(run.folder)
     else:
         state.save(run.folder)

@@ -28,6 +28,7 @@ SAVE_S = 30.0
 OTHERS = "others"  # the package's phrases as a corpus
 CONVERSION = 0.25  # share of the batch, where there are singers to convert to
 DISGUISED = 0.5  # share of the crops
+HELD = {"features": {"weight": 2.0}, "adversarial": {"weight": 0.5}, "hold": {"weight": 0.25}}  # without the encoder
 VOICE = "voice.pt"  # the student with the user's singers alone
 
 
@@ -116,13 +117,21 @@ class Training:
         }
 
     def _task(self, run: Run) -> dict:
-        content = run.folder / base.CONTENT
-        disguise = {"content": str(content), "share": DISGUISED if content.exists() else 0.0}
         task = {"init": base.NETWORK, "vocoder": base.VOCODER, "others": OTHERS}
         return {key: str(run.folder / name) for key, name in task.items()} | {
-            "disguise": disguise,
+            **self._encoder(run.folder / base.CONTENT),
             "conversion": CONVERSION if len(run.songs.seconds) > 1 else 0.0,
         }
+
+    @staticmethod
+    def _encoder(content: Path) -> dict:
+        """What the base's content encoder does in the training; a HuBERT does nothing, and ``init`` holds instead."""
+        if content.exists():
+            return {
+                "disguise": {"content": str(content), "share": DISGUISED},
+                "listeners": {"phones": str(content)},
+            }
+        return {"disguise": {}, "listeners": {}, "losses": HELD}
 
 
 class Build:
