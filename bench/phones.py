@@ -169,7 +169,10 @@ def main() -> None:
     result = describe("python -m bench.phones", torch.device("cpu")) | {"sets": {}}
     for index, folder in enumerate(options.clips):
         said = texts(options.texts) if options.texts and not index else (heard if options.heard else named)(folder)
-        result["sets"][folder.name] = table = measure(found, clips(folder, said))
+        known = clips(folder, said)
+        if not known:
+            parser.error(f"{folder} holds no recording of which is known what it says")
+        result["sets"][folder.name] = table = measure(found, known)
         for name, row in table["rows"].items():
             print(f"{folder.name:>24} {name:<28} {row['rate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", flush=True)
         keep(result, options.json)

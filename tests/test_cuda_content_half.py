@@ -15,6 +15,7 @@ from bench import counts
 from fastsvc.artifact import bundled
 from fastsvc.engine import extraction
 from fastsvc.engine.cuda import selfcheck
+from fastsvc.engine.cuda.encoders import cuda_encoder
 from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.engine.engine import Engine
 from fastsvc.features import content, hubert
@@ -61,7 +62,7 @@ def test_the_bundled_recogniser_in_half_precision():
     audio = audio + 0.003 * torch.randn(16000)
     tensors = engine.encoder.model.state_dict()
     want = engine.encoder.encode(audio)
-    got = CudaRecogniserEncoder(engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
+    got = cuda_encoder("recogniser", engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
     assert (got - want).abs().max() < 2e-2 and golden.relative_rms(got, want) < 3e-3
 
 

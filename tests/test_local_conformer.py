@@ -6,6 +6,7 @@ import torch
 from fastsvc.config import MelConfig, RecogniserConfig
 from fastsvc.errors import ConfigError
 from fastsvc.features import content
+from fastsvc.model import local_conformer
 from fastsvc.model.recogniser import Recogniser
 
 MEL = MelConfig(
@@ -65,6 +66,16 @@ def test_each_recording_of_a_batch_has_the_units_that_it_has_alone():
     for row, mel in enumerate(alone):
         assert torch.allclose(units[row, : mel.shape[1]], model(mel)[0][0], atol=1e-5)
     assert bool(torch.isfinite(units).all())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("piece", [1, 7, 64])
+def test_attention_by_pieces_is_attention(piece, monkeypatch):
+    model, (mel,), valid = network(), mels(131), torch.ones(1, 131)
+    valid[:, 100:] = 0
+    whole = model(mel, valid)[0]
+    monkeypatch.setattr(local_conformer, "PIECE", piece)
+    assert torch.allclose(model(mel, valid)[0], whole, atol=1e-5)
 
 
 def test_frozen_blocks_get_no_gradient_and_the_rest_does():

@@ -19,6 +19,7 @@ from fastsvc.model.gated_block import GatedBlock
 WIDER = 4  # of the feed-forward layers
 HEAD_DILATIONS = (1, 2)  # of the gated convolutions
 STEM = 3
+PIECE = 256  # states whose attention is computed at once
 
 
 class FeedForward(nn.Sequential):
@@ -34,8 +35,10 @@ class FeedForward(nn.Sequential):
 class ConformerBlock(nn.Module):
     """x [B, T, C] → the same. ``valid`` [B, T, 1]: 0 outside the recording; ``near`` [·, 1, T, T]: who hears whom."""
 
-    def __init__(self, channels: int, heads: int, kernel: int):
+    def __init__(self, channels: int, heads: int, kernel: int, reach: int):
+        """``reach``: states to each side beyond which ``near`` is False."""
         super().__init__()
+        self.reach = reach
         self.before, self.after = FeedForward(channels), FeedForward(channels)
         self.attention_norm, self.conv_norm, self.norm = (nn.LayerNorm(channels) for _ in range(3))
         self.heads = heads
@@ -47,12 +50,25 @@ class ConformerBlock(nn.Module):
         x = x + 0.5 * self.before(x)
         parts = self.joined(self.attention_norm(x)).chunk(3, dim=-1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=near)
+        heard = attended(query, key, value, near, self.reach)
         x = x + self.attended(heard.transpose(1, 2).flatten(2))
         y = F.glu(self.gate(self.conv_norm(x)), dim=-1)
         y = y if valid is None else y * valid
         x = x + self.mix(F.silu(self.depthwise(y.transpose(1, 2))).transpose(1, 2))
         return self.norm(x + 0.5 * self.after(x))
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor, near: Tensor, reach: int) -> Tensor:
+    """Attention [B, H, T, D] by pieces of long recordings, each with the states that it may hear: T², in part."""
+    states, pieces = query.shape[2], []
+    for first in range(0, states, PIECE):
+        last = min(states, first + PIECE)
+        low, high = max(0, first - reach), min(states, last + reach)
+        rows, heard = slice(first, last), slice(low, high)
+        mask = near[:, :, rows, heard]
+        one = F.scaled_dot_product_attention(query[:, :, rows], key[:, :, heard], value[:, :, heard], attn_mask=mask)
+        pieces.append(one)
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
 
 class ConformerTrunk(nn.Module):
@@ -64,7 +80,9 @@ class ConformerTrunk(nn.Module):
         self.channels, self.frozen = channels, False
         self.scale, self.shift = (nn.Parameter(fill(config.mel.bins)) for fill in (torch.ones, torch.zeros))
         self.stem = nn.Conv1d(config.mel.bins, channels, STEM, STRIDE, STEM // 2)
-        self.blocks = nn.ModuleList(ConformerBlock(channels, config.heads, config.kernel) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            ConformerBlock(channels, config.heads, config.kernel, self.attention) for _ in range(config.layers)
+        )
         self.join = nn.Linear((config.layers + 1) * channels, STRIDE * channels)
         self.head = nn.ModuleList(GatedBlock(channels, 3, dilation) for dilation in HEAD_DILATIONS)
         self.norm = nn.LayerNorm(channels)
