@@ -60,6 +60,7 @@ with TemporaryDirectory() as scratch:
             "fastsvc": [
                 "py.typed",
                 "demo/*.md",
+                "demo/*.txt",
                 "demo/phrases/*/*.ogg",
                 "demo/*.pt",
                 "demo/*.fsvc/*",
