@@ -168,7 +168,11 @@ def main() -> None:
     found = listeners(pairs, options.hama)
     result = describe("python -m bench.phones", torch.device("cpu")) | {"sets": {}}
     for index, folder in enumerate(options.clips):
-        said = texts(options.texts) if options.texts and not index else (heard if options.heard else named)(folder)
+        sung = any(path.with_suffix(".json").is_file() for path in folder.rglob("*.wav"))
+        if options.texts and not index:
+            said = texts(options.texts)
+        else:
+            said = heard(folder) if options.heard and not sung else named(folder)
         known = clips(folder, said)
         if not known:
             parser.error(f"{folder} holds no recording of which is known what it says")

@@ -1,5 +1,6 @@
 """Readers for tests: pieces of their recordings, archives that lack one, what Moonshine writes down."""
 
+import hashlib
 import io
 import sys
 import tarfile
@@ -28,11 +29,13 @@ def test_pieces_are_whole_and_cut_where_it_is_quiet():
     assert list(readers.pieces(audio[:100])) == []
 
 
-def packed(path, name: str, content: bytes) -> None:
+def packed(path, name: str, content: bytes) -> str:
+    """Write the archive → its SHA-256."""
     with tarfile.open(path, "w:gz") as archive:
         member = tarfile.TarInfo(name)
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_recordings_lie_in_archives_and_archives_within_them(tmp_path):
@@ -40,14 +43,16 @@ def test_recordings_lie_in_archives_and_archives_within_them(tmp_path):
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("assets/b.wav", b"second")
         archive.writestr("assets/a.wav", b"first")
-    packed(tmp_path / "one-1.tar.gz", "one-1/res/job.zip", inner.getvalue())
-    packed(tmp_path / "two-2.tar.gz", "two-2/data/c.wav", b"third")
-    nested = readers.Reader("x", "one==1", ("a.wav", "b.wav"), "res/job.zip")
+    first = packed(tmp_path / "one-1.tar.gz", "one-1/res/job.zip", inner.getvalue())
+    second = packed(tmp_path / "two-2.tar.gz", "two-2/data/c.wav", b"third")
+    nested = readers.Reader("x", "one==1", first, ("a.wav", "b.wav"), "res/job.zip")
     assert list(readers.recordings(nested, tmp_path)) == [b"first", b"second"]
-    plain = readers.Reader("y", "two==2", ("data/c.wav",))
+    plain = readers.Reader("y", "two==2", second, ("data/c.wav",))
     assert list(readers.recordings(plain, tmp_path)) == [b"third"]
+    with pytest.raises(FetchError, match="remove it"):
+        list(readers.recordings(readers.Reader("y", "two==2", first, ("data/c.wav",)), tmp_path))
     with pytest.raises(FetchError, match=r"holds no data/d\.wav"):
-        list(readers.recordings(readers.Reader("y", "two==2", ("data/d.wav",)), tmp_path))
+        list(readers.recordings(readers.Reader("y", "two==2", second, ("data/d.wav",)), tmp_path))
 
 
 def test_moonshine_writes_down_what_no_text_says(tmp_path, monkeypatch):

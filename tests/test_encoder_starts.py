@@ -45,10 +45,12 @@ def test_the_trunk_says_what_hama_itself_says():
         states = trunk._states(normalise(log_mel(audio, config.mel), None, 0), None)
     said = (states[..., -config.channels :] @ weight[..., 0].T + bias).argmax(-1)
     for row, one in zip(said.numpy(), audio.numpy()):
-        theirs = np.array(model.transcribe_waveform(one, hama.MEL.rate_hz).frame_token_ids)[: len(row)]
+        theirs = np.array(model.transcribe_waveform(one, hama.MEL.rate_hz).frame_token_ids)
+        row, theirs = row[: len(theirs)], theirs[: len(row)]
         spikes = theirs != model.blank_id
         # our frames lie half a hop later, so a spike may be found one state before
-        same += int(((row[: len(theirs)] == theirs) | (np.roll(row, 1)[: len(theirs)] == theirs))[spikes].sum())
+        before = np.concatenate([row[:1], row[:-1]])
+        same += int(((row == theirs) | (before == theirs))[spikes].sum())
         symbols += int(spikes.sum())
     assert symbols > 60 and same > 0.85 * symbols
 

@@ -102,3 +102,23 @@ def test_frozen_blocks_get_no_gradient_and_the_rest_does():
 def test_configurations_that_fit_no_network_are_named(wrong, said):
     with pytest.raises(ConfigError, match=said):
         RecogniserConfig(mel=MEL, phones=("<blank>", "a"), **(SIZES | wrong))
+
+
+def test_a_stream_cuts_where_the_network_s_steps_lie():
+    """Its windows begin at even units, and a window that lacks nothing has the recording's own units."""
+    from fastsvc.engine.stream import reach, units
+
+    torch.manual_seed(2)
+    encoder = content.RecogniserEncoder(CONFIG, network().state_dict())
+    windows = units.units_of(encoder)
+    assert reach.units(encoder) is None and type(windows) is units.WindowUnits
+    assert [windows.begin(first) for first in (0, 50, 101, 102, 155)] == [0, 0, 0, 2, 54]
+    audio = 0.1 * torch.randn(300 * 160)
+    whole = encoder.encode(audio)
+
+    class Heard:
+        def samples(self, first, last):
+            return audio[first:last].numpy()
+
+    found, place = windows.find(Heard(), 175, 300 * 160, 1.0)
+    assert place % 2 == 0 and torch.allclose(found[60:], whole[place + 60 :], atol=1e-4)

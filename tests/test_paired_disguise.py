@@ -185,3 +185,58 @@ def test_the_ear_hears_a_recordings_phones_in_the_corpus_s_mel(heard, encoder, t
     value = task._values(mixed, x, task.model.normalise(batch["mel"]))["phones"]
     assert bool((torch.autograd.grad(value, x)[0].abs().sum((1, 2)) > 0).all())  # conversions, too
     assert "pull_phones" in task._student_loss(batch, 0)[1]
+
+
+def test_a_student_goes_on_with_another_encoder_s_units(heard, encoder, teacher, tmp_path):  # noqa: F811
+    """Refused without `new_encoder`; with it the checkpoint names the corpus's encoder, and can be resumed."""
+    from teachers import write_config
+
+    from fastsvc.training import run
+
+    content = checkpoint.load(str(teacher), "teacher")
+    content["config"]["train"] = dict(content["config"].get("train") or {}, encoder="another")
+    torch.save(content, tmp_path / "teacher.pt")
+    with pytest.raises(ConfigError, match="another encoder"):
+        task_of(heard, tmp_path / "teacher.pt")
+    task = settings(tmp_path / "teacher.pt", new_encoder=True, losses={"hold": {"weight": 0.0}})
+    common = {"validate_every": 2, "batch": {"size": 2, "frames": 32}, "task": task, "out": str(tmp_path / "run")}
+    run("student", write_config(tmp_path / "a.yaml", heard, steps=2, **common))
+    held = checkpoint.load(tmp_path / "run" / "last.pt", "student")
+    assert held["config"]["train"]["encoder"] == heard.encoder["hash"]
+    run("student", write_config(tmp_path / "b.yaml", heard, steps=3, **common), resume=True)
+    assert checkpoint.load(tmp_path / "run" / "last.pt", "student")["step"] == 3
+    task_of(heard, tmp_path / "run" / "last.pt")  # its units are the corpus's from now on
+
+
+def test_scales_of_a_run_that_knew_fewer_losses_are_kept(corpus, teacher):  # noqa: F811
+    task = task_of(corpus, teacher)
+    held = {"norms": torch.arange(8.0, dtype=torch.float64).view(4, 2), "count": torch.tensor([1, 2, 3, 4])}
+    task.balance.load_state_dict(held)
+    assert torch.equal(task.balance.norms[:4], torch.arange(8.0, dtype=torch.float64).view(4, 2))
+    assert task.balance.count.tolist() == [1, 2, 3, 4, 0, 0, 0]
+
+
+def test_a_held_out_encoder_is_no_listener(heard, encoder, tmp_path):
+    from fastsvc.training.paired import phones
+
+    content = checkpoint.load(str(encoder[0]), "recogniser")
+    content["config"]["train"] = {"task": {"held_out": True}}
+    torch.save(content, tmp_path / "twin.pt")
+    with pytest.raises(CheckpointError, match="held out"):
+        phones.Ear(str(tmp_path / "twin.pt"), heard)
+    content["ema"].pop("head.weight")
+    torch.save(content, tmp_path / "torn.pt")
+    with pytest.raises(CheckpointError, match=r"head\.weight"):
+        phones.Ear(str(tmp_path / "torn.pt"), heard)
+
+
+def test_discriminators_compute_in_bfloat16_where_the_training_does_and_never_in_float16(corpus, teacher, monkeypatch):  # noqa: F811
+    task = task_of(corpus, teacher)
+    x, valid, singer, kinds = torch.randn(2, 20, 24), torch.ones(2, 20), torch.tensor([0, 1]), []
+    layer = task.judges.judges[0].layers[0]
+    layer.register_forward_hook(lambda module, given, made: kinds.append(made.dtype))
+    for dtype in (None, torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None):
+            scores, activations = task._judged(x, {"valid": valid, "singer": singer})
+        assert all(one.dtype == torch.float32 for one in (*scores, *activations))
+    assert kinds == [torch.float32, torch.bfloat16, torch.float32]

@@ -32,9 +32,9 @@ def table(folder: Path) -> list[str]:
 
 def synthetic(out: Path, minutes: float) -> None:
     """The cheapest first."""
+    styles = Styles(voices(out))  # the network's share first
     made = festival.speak(neural.Dictionary().words, out / "speakers", minutes / 6, out)
     print(f"festival: {made} recordings", flush=True)
-    styles = Styles(voices(out))
     for voice, share in ((neural.Hibari(), 0.5), (neural.Kokoro(styles), 1.0)):
         print(f"{voice.name}: {neural.speak(voice, out / 'speakers', share * minutes)} recordings", flush=True)
 

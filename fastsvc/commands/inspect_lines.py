@@ -52,7 +52,7 @@ def features(spec: FeatureConfig) -> str:
 
 def units(config: RecogniserConfig | HubertConfig) -> str:
     if isinstance(config, RecogniserConfig):
-        return f"  units        {config.bottleneck} channels, {len(config.phones)} phones"
+        return f"  units        {config.bottleneck} channels, {len(config.phones)} phones ({config.architecture})"
     projected = f", final_proj to {config.projection}" if config.projection else ", no final_proj"
     return f"  units        HuBERT, {config.layers} layers × {config.channels} channels{projected}"
 

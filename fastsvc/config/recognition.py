@@ -14,7 +14,7 @@ STRIDE = 2  # mel frames to a state of a conformer
 
 @dataclass(frozen=True)
 class RecogniserConfig:
-    """Phonetic recogniser: own log-mel at 16 kHz -> residual convolutions -> bottleneck (the units) -> phones."""
+    """Phonetic recogniser: own log-mel at 16 kHz -> trunk (``architecture``) -> bottleneck (the units) -> phones."""
 
     mel: MelConfig = field(
         default_factory=lambda: MelConfig(

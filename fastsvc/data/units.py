@@ -9,7 +9,7 @@ import torch
 
 from fastsvc import arguments, files, screen
 from fastsvc.audio.resample import resample
-from fastsvc.config import MelConfig, from_dict
+from fastsvc.config import HubertConfig, MelConfig, RecogniserConfig, from_dict
 from fastsvc.data import records
 from fastsvc.data.store import save_arrays, save_json
 from fastsvc.errors import ConfigError
@@ -63,7 +63,9 @@ def encoder_hash(encoder) -> str:
             f"content encoder {encoder.name!r} has no hash and no weights to take one from",
             "set the encoder's attribute `hash`, so that units of two encoders are never mixed",
         )
-    return model_hash.encoder_hash(str(encoder.name), module.state_dict())
+    config = getattr(encoder, "config", None)
+    known = isinstance(config, (RecogniserConfig, HubertConfig))
+    return model_hash.encoder_hash(model_hash.named(config) if known else str(encoder.name), module.state_dict())
 
 
 def known_hashes(encoder) -> frozenset[str]:

@@ -77,4 +77,13 @@ class KnownEncoder:
         return some
 
     def _hash(self, tensors: Mapping[str, Tensor]) -> str:
-        return encoder_hash(self.config.units if isinstance(self.config, HubertConfig) else "recogniser", tensors)
+        return encoder_hash(named(self.config), tensors)
+
+
+def named(config: Any) -> str:
+    """What the hash begins with: the name of the units, and what changes them without changing a tensor."""
+    if isinstance(config, HubertConfig):
+        return config.units
+    if config.architecture == "conformer":
+        return f"recogniser conformer {config.heads} {config.attention_frames}"
+    return "recogniser"

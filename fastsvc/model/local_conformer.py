@@ -33,10 +33,10 @@ class FeedForward(nn.Sequential):
 
 
 class ConformerBlock(nn.Module):
-    """x [B, T, C] → the same. ``valid`` [B, T, 1]: 0 outside the recording; ``near`` [·, 1, T, T]: who hears whom."""
+    """x [B, T, C] → the same. ``valid`` [B, T, 1]: 0 outside the recording."""
 
     def __init__(self, channels: int, heads: int, kernel: int, reach: int):
-        """``reach``: states to each side beyond which ``near`` is False."""
+        """``reach``: states to each side that a state hears."""
         super().__init__()
         self.reach = reach
         self.before, self.after = FeedForward(channels), FeedForward(channels)
@@ -46,11 +46,11 @@ class ConformerBlock(nn.Module):
         self.gate, self.mix = nn.Linear(channels, 2 * channels), nn.Linear(channels, channels)
         self.depthwise = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels)
 
-    def forward(self, x: Tensor, valid: Tensor | None, near: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         x = x + 0.5 * self.before(x)
         parts = self.joined(self.attention_norm(x)).chunk(3, dim=-1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        heard = attended(query, key, value, near, self.reach)
+        heard = attended(query, key, value, None if valid is None else valid[..., 0], self.reach)
         x = x + self.attended(heard.transpose(1, 2).flatten(2))
         y = F.glu(self.gate(self.conv_norm(x)), dim=-1)
         y = y if valid is None else y * valid
@@ -58,15 +58,21 @@ class ConformerBlock(nn.Module):
         return self.norm(x + 0.5 * self.after(x))
 
 
-def attended(query: Tensor, key: Tensor, value: Tensor, near: Tensor, reach: int) -> Tensor:
-    """Attention [B, H, T, D] by pieces of long recordings, each with the states that it may hear: T², in part."""
+def attended(query: Tensor, key: Tensor, value: Tensor, inside: Tensor | None, reach: int) -> Tensor:
+    """Attention [B, H, T, D] of each state to those at most ``reach`` away and inside the recording, [B, T].
+
+    Long recordings go by pieces, each with the states that it may hear: time and memory grow with T.
+    """
     states, pieces = query.shape[2], []
+    place = torch.arange(states, device=query.device)
     for first in range(0, states, PIECE):
-        last = min(states, first + PIECE)
-        low, high = max(0, first - reach), min(states, last + reach)
-        rows, heard = slice(first, last), slice(low, high)
-        mask = near[:, :, rows, heard]
-        one = F.scaled_dot_product_attention(query[:, :, rows], key[:, :, heard], value[:, :, heard], attn_mask=mask)
+        rows = slice(first, min(states, first + PIECE))
+        heard = slice(max(0, first - reach), min(states, rows.stop + reach))
+        apart = (place[rows, None] - place[heard]).abs()[None, None]
+        near = apart <= reach
+        if inside is not None:  # a state outside hears itself, as a softmax over nothing is no number
+            near = near & (inside[:, None, None, heard] > 0) | (apart == 0)
+        one = F.scaled_dot_product_attention(query[:, :, rows], key[:, :, heard], value[:, :, heard], attn_mask=near)
         pieces.append(one)
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
@@ -105,16 +111,7 @@ class ConformerTrunk(nn.Module):
         if valid is not None:
             x, valid = x * valid, valid[:, ::STRIDE]
         y = F.gelu(self.stem(x.transpose(1, 2))).transpose(1, 2)
-        near, states = self._near(y.shape[1], valid, y.device), [y]
+        states = [y]
         for block in self.blocks:
-            states.append(block(states[-1], valid, near))
+            states.append(block(states[-1], valid))
         return torch.cat(states, dim=-1)
-
-    def _near(self, states: int, valid: Tensor | None, device: torch.device) -> Tensor:
-        """Which states hear which: those within ``attention`` to each side, and inside the recording."""
-        place = torch.arange(states, device=device)
-        near = ((place[:, None] - place).abs() <= self.attention)[None, None]
-        if valid is None:
-            return near
-        # a state outside the recording hears itself, as a softmax over nothing is no number
-        return (near & (valid[:, None, None, :, 0] > 0)) | torch.eye(states, dtype=torch.bool, device=device)

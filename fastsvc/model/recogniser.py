@@ -1,4 +1,4 @@
-"""Phonetic recogniser: log-mel at 16 kHz -> residual convolutions -> narrow bottleneck (the units) -> phones.
+"""Phonetic recogniser: log-mel at 16 kHz -> a trunk -> narrow bottleneck (the units) -> phones.
 
 The units are the content input of the acoustic models, so they should carry the phones and nothing of the singer: the
 bottleneck is narrow, bounded by tanh, and blurred by noise in training.

@@ -36,7 +36,9 @@ def check(path: Path) -> engine_folder.Artifact:
 
 
 def write(path: Path, folder: Path, encoder) -> None:
-    """Write the checkpoints into ``folder``; ``encoder``: the engine's content encoder. A HuBERT is not written."""
+    """Write the checkpoints into ``folder``; ``encoder``: the engine's content encoder.
+
+    A HuBERT or a GRU is not written, as it takes no part in trainings."""
     engine = check(path)
     manifest, tensors = engine.manifest, engine.tensors(engine_folder.WEIGHTS)
     state = unfold(tensors, manifest.acoustic, manifest.sampling.levels)
@@ -55,7 +57,8 @@ def write(path: Path, folder: Path, encoder) -> None:
     config = {"model": to_dict(vocoder.config), "train": {}}
     common = {"step": vocoder.step, "model": tensors, "ema": tensors}
     checkpoint.save(folder / VOCODER, kind="vocoder", config=config, speakers=[], speaker_f0_hz=[], **common)
-    if isinstance(encoder, RecogniserEncoder):
+    (folder / CONTENT).unlink(missing_ok=True)  # of another base, of a run that was begun anew
+    if isinstance(encoder, RecogniserEncoder) and encoder.config.architecture != "gru":
         tensors = encoder.model.state_dict()
         config = {"model": to_dict(encoder.config), "train": {}}
         common = {"step": 0, "model": tensors, "ema": tensors}

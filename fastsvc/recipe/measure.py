@@ -14,7 +14,7 @@ from fastsvc.training.paired import patches
 from fastsvc.training.paired.patches import Patches
 
 STEPS = 2
-# Of a step: crops of songs, and of others, which the first student evaluates, too.
+# Of a step: crops of songs, and of others.
 OWN, OTHERS = 8, 1
 CROPS = OWN + OTHERS
 
@@ -47,8 +47,9 @@ def step_seconds(
         patches.mean([score.float() for score in scores]).backward()
 
     heard = 0.0
-    if isinstance(content, RecogniserConfig):
+    if isinstance(content, RecogniserConfig) and content.architecture != "gru":
         ear, sound = Recogniser(content).to(where).eval(), torch.randn(size, frames, content.mel.bins, device=where)
+        ear.requires_grad_(False)
         sound.requires_grad_(True)
         heard = _timed(lambda: ear(sound)[1].square().mean().backward(), where) / size
     trained, judged = _timed(train, where) / size, _timed(judge, where) / size
@@ -56,8 +57,9 @@ def step_seconds(
         evaluated = _timed(evaluate, where) / size
     # The judges learn from recordings and results, then judge results; recordings' features are evaluated alone.
     judging = (OWN + 2 * CROPS + OWN / 3) * judged
-    # Of each crop the encoder hears the result, with gradients, and the recording; and half of them in disguise.
-    listening = CROPS * heard * (1 + 1 / 3 + 1 / 6)
+    # Of each crop the encoder hears the result, with gradients, and the recording; and half of them in disguise. Where
+    # it does not listen, the first student evaluates what others say.
+    listening = CROPS * heard * (1 + 1 / 3 + 1 / 6) if heard else OTHERS * evaluated
     return CROPS * (trained + evaluated) + judging + listening
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from fastsvc import files, reading
 from fastsvc.errors import ConfigError, OutputError
 
-# 1: fingerprints held the times of files; 2: a teacher was trained, and its student.
-FILE, FORMAT = "state.json", 3
+# 1: fingerprints held the times of files; 2: a teacher was trained, and its student; 3: the base's encoder did nothing
+# in the training, and the bundled voices had another one.
+FILE, FORMAT = "state.json", 4
 
 
 @dataclass

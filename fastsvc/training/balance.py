@@ -68,6 +68,14 @@ class Balance(nn.Module):
         self.register_buffer("norms", torch.zeros(len(terms), 2, dtype=torch.float64))  # sums: own, matching's
         self.register_buffer("count", torch.zeros(len(terms), dtype=torch.int64))
 
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
+        """Terms that were added behind the others, since a run began, have not been measured in it."""
+        for name in ("norms", "count"):
+            held, own = state_dict.get(prefix + name), getattr(self, name)
+            if isinstance(held, Tensor) and held.shape[1:] == own.shape[1:] and len(held) < len(own):
+                state_dict[prefix + name] = torch.cat([held, torch.zeros_like(own[len(held) :]).to(held)])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def observe(self, name: str, norm: Tensor, matching_norm: Tensor) -> None:
         """Add the gradient norms of one step, as mean over all processes, until ``steps`` are counted.
 

@@ -23,6 +23,7 @@ from fastsvc.model.recogniser import normalise
 MAGIC = b"HAMAPK\x01\x02"
 TYPES = {0: np.dtype("<f4"), 1: np.dtype("<f2")}
 FLOOR = 1e-10  # of power
+OTHER_VERSION = ConfigError("hama's weights have another format than that of hama 1.7.0", "pip install hama==1.7.0")
 PARTS = {  # of a block: ours → theirs; of "·" there is a weight and a bias
     "before.0·": "ffn1.norm·",
     "after.0·": "ffn2.norm·",
@@ -56,8 +57,11 @@ def start(trunk: ConformerTrunk, config: RecogniserConfig, audio: Tensor) -> Non
             f"task.model differs from hama's network, which has {', '.join(wrong)}",
             "copy task.model from configs/people/recogniser.yaml",
         )
-    held = weights(_content())
-    trunk.load_state_dict(_named(held, config.layers), strict=False)
+    try:
+        held = weights(_content())
+        trunk.load_state_dict(_named(held, config.layers), strict=False)
+    except (struct.error, KeyError, IndexError, StopIteration, OSError, ValueError, RuntimeError):
+        raise OTHER_VERSION from None
     wanted, given = _theirs(held, audio), normalise(log_mel(audio, config.mel), None, 0)
     frames = min(wanted.shape[1], given.shape[1])
     wanted, given = wanted[:, :frames].flatten(0, 1), given[:, :frames].flatten(0, 1)
@@ -71,7 +75,7 @@ def start(trunk: ConformerTrunk, config: RecogniserConfig, audio: Tensor) -> Non
 def weights(content: bytes) -> dict[str, Tensor]:
     """Name → float32 tensor of a ``.hama`` file: a table of names, types, shapes and places, then the numbers."""
     if content[: len(MAGIC)] != MAGIC:
-        raise ConfigError("hama's weights have another format than that of hama 1.7.0", "pip install hama==1.7.0")
+        raise OTHER_VERSION
     (count,), at, table = struct.unpack_from("<I", content, 8), 12, []
     for _ in range(count):
         (length,) = struct.unpack_from("<H", content, at)

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastsvc.config import RecogniserConfig, from_dict
+from fastsvc.config import RecogniserConfig
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model.recogniser import Recogniser
-from fastsvc.training import checkpoint
+from fastsvc.training import encoders
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class OldUnits:
 
     def __init__(self, settings: OldUnitsSettings, config: RecogniserConfig, device: torch.device):
         """Raises CheckpointError for a file of another kind, ConfigError where units have another size or rate."""
-        held = checkpoint.load(settings.content, "recogniser")
-        old = from_dict(RecogniserConfig, held["config"]["model"], f"{settings.content}: config.model")
+        old, tensors, _ = encoders.read(settings.content)
         of_units = {(one.bottleneck, one.mel.rate_hz, one.mel.hop_samples) for one in (old, config)}
         if len(of_units) > 1:
             raise ConfigError(
@@ -44,7 +43,7 @@ class OldUnits:
             )
         self.settings, self.mel = settings, old.mel
         self.model = Recogniser(old)
-        self.model.load_state_dict(held["ema"])
+        self.model.load_state_dict(tensors)
         self.model.requires_grad_(False).to(device)  # in training mode: that is the faster form, and no other
 
     def give_head(self, model: Recogniser) -> None:

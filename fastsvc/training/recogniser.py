@@ -78,14 +78,20 @@ class RecogniserTask(Task):
         self.settings, self.model_config = settings, from_dict(RecogniserConfig, plain)
         self.agree(self.model_config, settings)
         self.model = Recogniser(self.model_config).to(self.device)
+        if settings.frozen and not isinstance(self.model.trunk, ConformerTrunk):
+            raise ConfigError(
+                "task.frozen is for a conformer's blocks", "set task.model.architecture to conformer, or 0"
+            )
         if settings.init == HAMA:
-            self._start_from_hama()
+            if self.resume_point is None:
+                self._start_from_hama()
         elif settings.init:
             start_from(self.model, settings.init, self.kind)
         self.old = None
         if settings.old_units.content:
             self.old = OldUnits(settings.old_units, self.model_config, self.device)
-            self.old.give_head(self.model)
+            if settings.init in ("", HAMA):
+                self.old.give_head(self.model)
         self.listener = Listener(self.model_config.bottleneck, len(corpus.singers)).to(self.device)
         if settings.confusion:
             self.extra = {"listener": self.listener}
@@ -119,6 +125,10 @@ class RecogniserTask(Task):
         generated = self.maker.count(self.batch_size) if self.maker else 0
         crops = self.corpus.batch(rng, "train", self.batch_size - generated, self.batch_frames)
         batch = self.perturbed(crops, rng, self.settings.augment)
+        if self.old is not None:
+            source, generator = self.corpus.mel, torch.Generator()
+            plain, hop = augment.perturbed_mel(crops["audio"], source.rate_hz, self.old.mel, augment.NONE, generator)
+            batch |= {"old_mel": plain, "old_step": batch.pop("hop") / hop}
         return batch | (self.maker.draw(rng, generated, self.batch_frames) if generated else {})
 
     def perturbed(self, crops: dict, rng: np.random.Generator, config: augment.AugmentConfig) -> dict:
@@ -131,11 +141,8 @@ class RecogniserTask(Task):
         # The corpus counts from its first phone, the recogniser from the blank.
         labels = torch.where(labels >= 0, labels + 1, labels)
         labels = augment.labels_at(labels, source.hop_samples, hop, mel.shape[1])
-        batch = {"mel": mel, "labels": labels, "singer": torch.as_tensor(crops["singer"]).long()}
-        if self.old is None:
-            return batch
-        old_mel, old_hop = augment.perturbed_mel(audio, source.rate_hz, self.old.mel, augment.NONE, generator)
-        return batch | {"old_mel": old_mel, "old_step": hop / old_hop}
+        singer = torch.as_tensor(crops["singer"]).long()
+        return {"mel": mel, "labels": labels, "singer": singer} | ({} if self.old is None else {"hop": hop})
 
     def turns(self, step: int) -> list[Turn]:
         turns = [Turn("recogniser", self.model, self._loss)]
@@ -157,7 +164,8 @@ class RecogniserTask(Task):
         loss = frame + self.settings.ctc * sequence
         figures = {"frame": frame.detach(), "ctc": sequence.detach()}
         if self.old is not None:
-            distance = self.old.distance(units, batch["old_mel"], batch["old_step"])
+            own = units[: len(batch["old_mel"])]  # generated items, behind them, have no recording
+            distance = self.old.distance(own, batch["old_mel"], batch["old_step"])
             loss = loss + self.settings.old_units.weight * distance
             figures["old_units"] = distance.detach()
         if self.settings.confusion:

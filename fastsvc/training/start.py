@@ -47,8 +47,13 @@ def config_of(base: dict, path: str, task: Any, pulses: bool = False, new_encode
         raise ConfigError(f"{path} is not an EDM model, so no training can start from it", "name another task.init")
     if to_dict(config.mel) != to_dict(corpus.mel):
         raise ConfigError(f"{path} was trained on another mel than the corpus has", "prepare the corpus with its mel")
-    same_width = config.features.unit_channels == corpus.encoder["channels"]
-    if other_units(base, config, path, corpus) and not (new_encoder and same_width):
+    widths = config.features.unit_channels, corpus.encoder["channels"]
+    if new_encoder and widths[0] != widths[1]:
+        raise ConfigError(
+            f"{path} knows units of {widths[0]} channels, and the corpus has {widths[1]}: no new_encoder helps there",
+            "train an encoder of the same bottleneck, or the student from nothing",
+        )
+    if other_units(base, config, path, corpus) and not new_encoder:
         raise ConfigError(
             f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
         )

@@ -56,7 +56,7 @@ class Stem:
 
 
 class Gated:
-    """A GatedBlock of fastsvc/model/recogniser.py."""
+    """A GatedBlock of fastsvc/model/gated_block.py."""
 
     def __init__(self, block: GatedBlock, reach: Reach):
         self.taps, self.dilation = block.conv.kernel_size[0], block.conv.dilation[0]

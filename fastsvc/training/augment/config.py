@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
@@ -16,6 +17,8 @@ class AugmentConfig:
     Each item has its own strength, uniform in 0 ... 1, which scales curves and noise (in dB). So most items are
     perturbed a little and some a lot; without the easy items a network is slow to learn anything.
     """
+
+    owner: ClassVar[str] = "task.augment"  # in messages
 
     gain_db: tuple[float, ...] = (-30.0, 6.0)
     equaliser_db: float = 10.0
@@ -37,12 +40,12 @@ class AugmentConfig:
     def __post_init__(self):
         for name in ("gain_db", "snr_db", "warp", "tempo", "pitch", "contrast"):
             if len(getattr(self, name)) != 2:
-                raise ConfigError(f"task.augment: {name} is {getattr(self, name)}", "set the lowest and the highest")
-        within("task.augment", self, gain_db=(-120, 120), equaliser_db=(0, 120), tilt_db=(0, 120), snr_db=(-60, 120))
-        within("task.augment", self, band_limit=SHARE, noise=SHARE, reverb=SHARE, saturation=SHARE, codec=SHARE)
-        within("task.augment", self, warp=(0.25, 4), tempo=(0.25, 4), pitch=(0.25, 4))
-        within("task.augment", self, bend=(0, 0.3), contrast=(0, 4))
-        within("task.augment", self, time_masks=(0, 1000), mel_masks=(0, 1000))
+                raise ConfigError(f"{self.owner}: {name} is {getattr(self, name)}", "set the lowest and the highest")
+        within(self.owner, self, gain_db=(-120, 120), equaliser_db=(0, 120), tilt_db=(0, 120), snr_db=(-60, 120))
+        within(self.owner, self, band_limit=SHARE, noise=SHARE, reverb=SHARE, saturation=SHARE, codec=SHARE)
+        within(self.owner, self, warp=(0.25, 4), tempo=(0.25, 4), pitch=(0.25, 4))
+        within(self.owner, self, bend=(0, 0.3), contrast=(0, 4))
+        within(self.owner, self, time_masks=(0, 1000), mel_masks=(0, 1000))
 
 
 NONE = AugmentConfig((0.0, 0.0), 0, 0, 0, 0, (60.0, 60.0), 0, 0, 0, (1.0, 1.0), (1.0, 1.0), 0, 0)

@@ -19,7 +19,7 @@ from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model.encoder_hash import KnownEncoder
 from fastsvc.model.recogniser import ConvTrunk, Recogniser
-from fastsvc.training import augment, checkpoint
+from fastsvc.training import augment, encoders
 from fastsvc.training.live import taps
 from fastsvc.training.recogniser import score
 from fastsvc.training.task import Task, Turn
@@ -47,14 +47,19 @@ class LiveContentTask(Task):
     def __init__(self, config, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
         self.settings = from_dict(LiveContentSettings, config, "task")
-        content = checkpoint.load(self.settings.teacher, self.kind)
-        whole = from_dict(RecogniserConfig, content["config"]["model"], f"{self.settings.teacher}: config.model")
+        whole, tensors, _ = encoders.read(self.settings.teacher)
+        if whole.architecture != "conv":
+            raise ConfigError(
+                f"{self.settings.teacher} is a {whole.architecture}, and only convolutions can learn from themselves "
+                "to see less of the future",
+                "name a recogniser of architecture conv as task.teacher",
+            )
         self.model_config = replace(whole, future_frames=self.settings.future_frames)
-        known = KnownEncoder(whole, content["ema"])
+        known = KnownEncoder(whole, tensors)
         self.units_of = [known.exact, *sorted(known.rounded)]
         self.agree(self.model_config, self.settings)
         self.teacher = Recogniser(whole)
-        self.teacher.load_state_dict(content["ema"])
+        self.teacher.load_state_dict(tensors)
         self.teacher.requires_grad_(False).to(self.device)  # in training mode: that is the faster form, and no other
         self.model = started(self.teacher, self.model_config).to(self.device)
         self.labelled = tuple(corpus.phones) == whole.phones[1:]
@@ -120,11 +125,10 @@ def posterior_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
 
 @torch.no_grad()
 def started(teacher: Recogniser, config: RecogniserConfig) -> Recogniser:
-    """A recogniser of ``config`` with the teacher's weights, its taps moved. Raises ConfigError for another trunk."""
+    """A recogniser of ``config``, of architecture conv, with the teacher's weights, its taps moved."""
     model = Recogniser(config)
     trunk = model.trunk
-    if not isinstance(trunk, ConvTrunk):
-        raise ConfigError("task.teacher is no recogniser of convolutions", "name another task.teacher")
+    assert isinstance(trunk, ConvTrunk), "checked by the task"
     model.load_state_dict(teacher.state_dict())
     convolutions = [trunk.stem, *(block.conv for block in trunk.blocks)]
     for conv, reach in zip(convolutions, trunk.reaches):

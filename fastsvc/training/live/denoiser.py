@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.config import RecogniserConfig, from_dict
+from fastsvc.config import from_dict
 from fastsvc.config.limits import CROPS, FRAMES, FUTURE_FRAMES, SHARE
 from fastsvc.config.plain import within
 from fastsvc.data.units import encoder_hash
@@ -25,7 +25,7 @@ from fastsvc.features.content import RecogniserEncoder
 from fastsvc.features.f0 import hold
 from fastsvc.model import schedule
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import checkpoint, diffusion, listen
+from fastsvc.training import checkpoint, diffusion, encoders, listen
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.conversion import converted
 from fastsvc.training.diffusion import wide
@@ -84,12 +84,11 @@ class LiveStudentTask(AcousticTask):
     def _encoder(self, channels: int) -> RecogniserEncoder:
         """The live encoder. Raises ConfigError for one that certainly learned other units than the teacher's."""
         path, wanted = self.settings.content, self.corpus.encoder["hash"]
-        content = checkpoint.load(path, "recogniser")
-        config = from_dict(RecogniserConfig, content["config"]["model"], f"{path}: config.model")
+        config, tensors, content = encoders.read(path)
         train = content["config"].get("train")
         learned = train.get("units_of") if isinstance(train, dict) else None
         other = isinstance(learned, list) and wanted not in learned
-        encoder = RecogniserEncoder(config, content["ema"])
+        encoder = RecogniserEncoder(config, tensors)
         if other or encoder.channels != channels:
             raise ConfigError(
                 f"{path} did not learn the units of {self.corpus.path}, on which {self.settings.teacher} was trained",

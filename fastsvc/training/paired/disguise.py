@@ -10,12 +10,12 @@ the student learns not to trust it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc.config import RecogniserConfig, from_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
 from fastsvc.data.corpus import Corpus
@@ -23,7 +23,7 @@ from fastsvc.data.units import encoder_hash
 from fastsvc.errors import ConfigError
 from fastsvc.features import align
 from fastsvc.features.content import RecogniserEncoder
-from fastsvc.training import augment, checkpoint
+from fastsvc.training import augment, encoders
 
 PLAIN = "plain_units"  # the crops' own units beside the disguised ones
 
@@ -31,6 +31,8 @@ PLAIN = "plain_units"  # the crops' own units beside the disguised ones
 @dataclass(frozen=True)
 class ThroatSettings(augment.AugmentConfig):
     """As the encoder's training hears people, but in time with the mel, and with nothing hidden."""
+
+    owner: ClassVar[str] = "task.disguise.throat"
 
     equaliser_db: float = 10.0
     band_limit: float = 0.4
@@ -73,9 +75,8 @@ class Disguise:
 
     def __init__(self, settings: DisguiseSettings, corpus: Corpus):
         """Raises CheckpointError for another file than a recogniser's, ConfigError for another encoder."""
-        content = checkpoint.load(settings.content, "recogniser")
-        config = from_dict(RecogniserConfig, content["config"]["model"], f"{settings.content}: config.model")
-        self.settings, self.encoder = settings, RecogniserEncoder(config, content["ema"])
+        config, tensors, _ = encoders.read(settings.content)
+        self.settings, self.encoder = settings, RecogniserEncoder(config, tensors)
         if encoder_hash(self.encoder) != (corpus.encoder or {}).get("hash"):
             raise ConfigError(
                 f"task.disguise.content: {settings.content} did not make the units of {corpus.path}",
@@ -85,6 +86,8 @@ class Disguise:
     @torch.no_grad()
     def worn(self, crop: dict[str, Tensor], audio: Tensor, corpus: Corpus, rng: np.random.Generator) -> dict:
         """The crop [B, T, …] with other units for about ``share`` of its items, and its own as :data:`PLAIN`.
+
+        The encoder hears the crop alone, as its training heard crops, where the plain units are of whole recordings.
 
         audio [B, T·hop] at the corpus's rate.
         """

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
-from fastsvc.config import RecogniserConfig, from_dict
 from fastsvc.data.corpus import Corpus
+from fastsvc.errors import CheckpointError
 from fastsvc.model.recogniser import Recogniser
-from fastsvc.training import checkpoint
+from fastsvc.training import encoders, listeners
 from fastsvc.training.diffusion import batch_mean
 
 CROPS = 32, 256  # on which the map is fitted: how many, and their frames
@@ -28,12 +28,16 @@ class Ear(nn.Module):
     """Log-mel of a corpus → the encoder's phones. Frozen."""
 
     def __init__(self, path: str, corpus: Corpus):
-        """Raises CheckpointError for another file than a recogniser's."""
+        """Raises CheckpointError for another file than a recogniser's, and for one that is held out for evaluation."""
         super().__init__()
-        content = checkpoint.load(path, "recogniser")
-        config = from_dict(RecogniserConfig, content["config"]["model"], f"{path}: config.model")
+        config, tensors, content = encoders.read(path)
+        if listeners.is_held_out(content):
+            raise CheckpointError(
+                f"{path} is held out for evaluation, so training cannot use it as a listener",
+                "name the checkpoint of the corpus's content encoder as task.listeners.phones",
+            )
         self.recogniser = Recogniser(config)
-        self.recogniser.load_state_dict(content["ema"])
+        self.recogniser.load_state_dict(tensors)
         own = config.mel
         self.step = (own.hop_samples / own.rate_hz) / (corpus.mel.hop_samples / corpus.mel.rate_hz)
         audio = corpus.batch(np.random.default_rng(0), "train", *CROPS)["audio"]
