@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves that the package can be built and installed wherever setup.py says so:
 #     ci/matrix.sh [BUILD…]        build, resolve, install (default: all three)
-# build    `python -m build` in the repository: an sdist, and from it the wheel, of at most 16 MB
+# build    `python -m build` in the repository: an sdist, and from it the wheel, of at most 17 MB
 # resolve  for each Python and each system uv finds wheels for all that users install, of the lowest and the highest
 #          versions; nothing is installed, so interpreters and systems need not be here
 # install  each Python that is here gets the wheel: it converts a recording where a PyTorch for CPUs can be had, else,
@@ -35,7 +35,7 @@ build() {
     "$WORK/tools/bin/python" -m build --outdir "$WORK/dist" > "$WORK/build.log" 2>&1 ||
         { tail -20 "$WORK/build.log" >&2; exit 1; }
     stat --printf 'build: %n %s bytes\n' "$WORK"/dist/*
-    [ "$(stat -c %s "$WORK"/dist/*.whl)" -le 16000000 ] || failed+=("the wheel is larger than 16 MB")
+    [ "$(stat -c %s "$WORK"/dist/*.whl)" -le 17000000 ] || failed+=("the wheel is larger than 17 MB")
 }
 
 resolve() {

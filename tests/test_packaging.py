@@ -22,7 +22,7 @@ if importlib.util.find_spec("pyproject_hooks") is None:  # PyPA's build has the 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-MOST_BYTES = 16e6  # of the wheel, voices included
+MOST_BYTES = 17e6  # of the wheel, voices included
 FILES = "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE"
 FOLDERS = "fastsvc", "kernels", "build"
 LINKS = {"kernels": "../kernels", "build": "../build"}

@@ -170,6 +170,10 @@ def test_the_ear_hears_a_recordings_phones_in_the_corpus_s_mel(heard, encoder, t
         other = encoder[1].model(log_mel(raw["audio"].flip(0), OWN_MEL))[1]
     assert logits.shape == own.shape and bool((inside == 1).all())
     assert float((logits - own).abs().mean()) < 0.3 * float((other - own).abs().mean())
+    ear.step = 0.9375  # of an encoder with 100 frames a second, where the corpus has 93.75
+    ramp = ear._in_time(torch.arange(75.0)[None, :, None])[0, :, 0]
+    torch.testing.assert_close(ramp, (0.9375 * (torch.arange(80) + 0.5) - 0.5).clamp(0, 74))
+    ear.step = 1.0
     moved = mel.roll(2, dims=2)
     assert float(phones.divergence(ear, mel, mel, valid)) < 1e-6 < float(phones.divergence(ear, moved, mel, valid))
     half = valid.clone()
