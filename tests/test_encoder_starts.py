@@ -40,6 +40,12 @@ def test_the_trunk_says_what_hama_itself_says():
     hama.start(trunk, config, audio)
     held = hama.weights((resources.files(package) / "assets" / "asr_waveform.hama").read_bytes())
     weight, bias = (held[f"acoustic_model.model.proj.{name}"] for name in ("weight", "bias"))
+    wanted, given = hama._theirs(held, audio), normalise(log_mel(audio, config.mel), None, 0)
+    given = (given * trunk.scale + trunk.shift).detach()
+    frames = min(given.shape[1], wanted.shape[1])
+    apart = (given[:, :frames] - wanted[:, :frames]).abs().mean()
+    a_frame_late = (given[:, 1:frames] - wanted[:, : frames - 1]).abs().mean()
+    assert float(apart) < 0.75 * float(a_frame_late)  # the mels are in time
     model, same, symbols = package.ASRModel(), 0, 0
     with torch.no_grad():
         states = trunk._states(normalise(log_mel(audio, config.mel), None, 0), None)
