@@ -122,3 +122,17 @@ def test_a_stream_cuts_where_the_network_s_steps_lie():
 
     found, place = windows.find(Heard(), 175, 300 * 160, 1.0)
     assert place % 2 == 0 and torch.allclose(found[60:], whole[place + 60 :], atol=1e-4)
+
+
+def test_what_changes_units_without_a_tensor_changes_the_encoder_s_hash():
+    from dataclasses import replace
+
+    from fastsvc.data.units import describe
+    from fastsvc.model.encoder_hash import KnownEncoder
+
+    state = network().state_dict()
+    hashes = {
+        KnownEncoder(replace(CONFIG, **other), state).exact for other in ({}, {"attention_frames": 4}, {"heads": 2})
+    }
+    assert len(hashes) == 3 and describe(content.RecogniserEncoder(CONFIG, state))["hash"] in hashes
+    assert KnownEncoder(CONFIG, state).gave(describe(content.RecogniserEncoder(CONFIG, state))["hash"])

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from song_folders import tone, write
 from test_demo_configs import settings_class
 
+from fastsvc import reading
 from fastsvc.cli import main
 from fastsvc.config import from_dict
 from fastsvc.errors import AudioError, ConfigError, OutputError, ResourceError
@@ -156,3 +157,21 @@ def test_a_full_disk_is_noticed_before_the_work(tmp_path, monkeypatch, few_secon
     with pytest.raises(ResourceError, match="0 MB are free"):
         run.train(one_singer(tmp_path / "me"), tmp_path / "me.fsvc", engine=engine, say=lambda line: None, quiet=True)
     assert not (tmp_path / "me.training" / state.FILE).exists()
+
+
+def test_the_base_s_encoder_hears_crops_in_disguise_and_listens_where_it_is_one_of_ours(tmp_path):
+    from fastsvc.config import from_dict
+    from fastsvc.recipe import configs, stages
+    from fastsvc.training.paired.settings import PairedSettings
+
+    content = tmp_path / "content.pt"
+    plain = reading.parse_yaml(configs.text(configs.PAIRED), numbers=True)["task"]
+    for there in (True, False):
+        if there:
+            content.touch()
+        else:
+            content.unlink()
+        task = from_dict(PairedSettings, plain | stages.Training._encoder(content), "task")
+        assert (task.disguise.share > 0) == there == bool(task.listeners.phones) == (task.losses.phones.weight > 0)
+        assert (task.losses.hold.weight > 0) != there
+        assert task.disguise.content == (str(content) if there else "")
