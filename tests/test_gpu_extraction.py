@@ -13,16 +13,23 @@ from test_f0_networks import packaged
 
 from fastsvc.config import HubertConfig, RecogniserConfig
 from fastsvc.engine import extraction
+from fastsvc.engine.cuda.encoders import cuda_encoder
 from fastsvc.engine.cuda.hubert import CudaHubertEncoder
 from fastsvc.engine.cuda.pitch import Yin
-from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.features import content, f0, hubert
 from fastsvc.model.hubert import Hubert
 from fastsvc.model.recogniser import Recogniser
+from fastsvc.training import hama
 
 pytestmark = pytest.mark.gpu
 BASE = HubertConfig(layers=3, projection=256)  # of the real width, so that tensor cores and all kernels are met
 HEARING = RecogniserConfig(phones=("-", "a", "b"), mean_frames=40)
+CONFORMER = RecogniserConfig(
+    mel=hama.MEL,
+    phones=("-", "a", "b"),
+    architecture="conformer",
+    **hama.SIZES,  # as the bundled voices have it
+)
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 
@@ -34,9 +41,13 @@ def hubert_of(precision, config=BASE):
     return CudaHubertEncoder(config, huberts.tensors(config), DTYPES[precision], "cuda")
 
 
-def recogniser_of(precision):
+def recogniser_of(precision, config=HEARING):
     torch.manual_seed(0)
-    return CudaRecogniserEncoder(HEARING, Recogniser(HEARING).state_dict(), DTYPES[precision], "cuda")
+    return cuda_encoder("recogniser", config, Recogniser(config).state_dict(), DTYPES[precision], "cuda")
+
+
+def conformer_of(precision):
+    return recogniser_of(precision, CONFORMER)
 
 
 @torch.no_grad()
@@ -62,18 +73,19 @@ def test_hubert(samples, config):
         assert golden.relative_rms(half, want) <= 2 * golden.relative_rms(plain, want)
 
 
+@pytest.mark.parametrize("config", [HEARING, CONFORMER], ids=["conv", "conformer"])
 @pytest.mark.parametrize("samples", [0, 160, 16001, 160 * 2500])
-def test_recogniser(samples):
+def test_recogniser(samples, config):
     audio = audio_of(samples)
     torch.manual_seed(0)
-    plain = content.RecogniserEncoder(HEARING, Recogniser(HEARING).state_dict())
+    plain = content.RecogniserEncoder(config, Recogniser(config).state_dict())
     want = plain.encode(audio)
-    assert golden.relative_rms(recogniser_of("fp32").encode(audio).cpu(), want) < 2e-5
-    got = recogniser_of("fp16").encode(audio)
+    assert golden.relative_rms(recogniser_of("fp32", config).encode(audio).cpu(), want) < 2e-5
+    got = recogniser_of("fp16", config).encode(audio)
     assert got.device.type == "cuda" and golden.relative_rms(got.cpu(), want) < 5e-3
 
 
-@pytest.mark.parametrize("make", [hubert_of, recogniser_of])
+@pytest.mark.parametrize("make", [hubert_of, recogniser_of, conformer_of])
 def test_a_graph_gives_the_same_every_time(make):
     """Other lengths write over the same memory; what one recording was given stays its own. In either mode."""
     encoder, audio, longer = make("fp16"), audio_of(30_000), audio_of(90_000)
