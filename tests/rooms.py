@@ -54,7 +54,7 @@ ROOMS = {
     "training": Room("one loop, one objective a file", "audio features model checkpoints data"),
     "recipe": Room(
         "one command from songs to an engine, and the configurations of the package",
-        "audio features model artifact engine build data training",
+        "audio model artifact engine build data training",
     ),
     "evaluation": Room("metrics, tables, plots", "audio features model checkpoints artifact engine data"),
     "serve": Room(

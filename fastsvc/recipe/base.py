@@ -12,7 +12,7 @@ from fastsvc.build.part import read_part
 from fastsvc.config import to_dict
 from fastsvc.data.units import describe
 from fastsvc.errors import EngineError
-from fastsvc.features.content import RecogniserEncoder
+from fastsvc.recipe.measure import listens
 from fastsvc.recipe.unfold import unfold
 from fastsvc.training import checkpoint
 
@@ -38,7 +38,7 @@ def check(path: Path) -> engine_folder.Artifact:
 def write(path: Path, folder: Path, encoder) -> None:
     """Write the checkpoints into ``folder``; ``encoder``: the engine's content encoder.
 
-    A HuBERT or a GRU is not written, as it takes no part in trainings."""
+    One that takes no part in trainings is not written."""
     engine = check(path)
     manifest, tensors = engine.manifest, engine.tensors(engine_folder.WEIGHTS)
     state = unfold(tensors, manifest.acoustic, manifest.sampling.levels)
@@ -58,7 +58,7 @@ def write(path: Path, folder: Path, encoder) -> None:
     common = {"step": vocoder.step, "model": tensors, "ema": tensors}
     checkpoint.save(folder / VOCODER, kind="vocoder", config=config, speakers=[], speaker_f0_hz=[], **common)
     (folder / CONTENT).unlink(missing_ok=True)  # of another base, of a run that was begun anew
-    if isinstance(encoder, RecogniserEncoder) and encoder.config.architecture != "gru":
+    if listens(encoder.config):
         tensors = encoder.model.state_dict()
         config = {"model": to_dict(encoder.config), "train": {}}
         common = {"step": 0, "model": tensors, "ema": tensors}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TypeGuard
 
 import torch
 
@@ -19,10 +20,15 @@ OWN, OTHERS = 8, 1
 CROPS = OWN + OTHERS
 
 
+def listens(content: RecogniserConfig | HubertConfig) -> TypeGuard[RecogniserConfig]:
+    """Whether a base's content encoder takes part in trainings: a HuBERT and a GRU do not."""
+    return isinstance(content, RecogniserConfig) and content.architecture != "gru"
+
+
 def step_seconds(
     config: AcousticConfig, content: RecogniserConfig | HubertConfig, device: str, size: int = 4, frames: int = 128
 ) -> float:
-    """Of a step of the recipe's configuration, where a crop has ``frames`` frames. A HuBERT takes no part in it."""
+    """Of a step of the recipe's configuration, where a crop has ``frames`` frames."""
     where = optim.device_of(device)
     dtype = optim.precision_of("auto", where)
     model = AcousticModel(config).to(where)
@@ -47,7 +53,7 @@ def step_seconds(
         patches.mean([score.float() for score in scores]).backward()
 
     heard = 0.0
-    if isinstance(content, RecogniserConfig) and content.architecture != "gru":
+    if listens(content):
         ear, sound = Recogniser(content).to(where).eval(), torch.randn(size, frames, content.mel.bins, device=where)
         ear.requires_grad_(False)
         sound.requires_grad_(True)

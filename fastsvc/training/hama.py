@@ -23,7 +23,6 @@ from fastsvc.model.recogniser import normalise
 MAGIC = b"HAMAPK\x01\x02"
 TYPES = {0: np.dtype("<f4"), 1: np.dtype("<f2")}
 FLOOR = 1e-10  # of power
-OTHER_VERSION = ConfigError("hama's weights have another format than that of hama 1.7.0", "pip install hama==1.7.0")
 PARTS = {  # of a block: ours → theirs; of "·" there is a weight and a bias
     "before.0·": "ffn1.norm·",
     "after.0·": "ffn2.norm·",
@@ -61,7 +60,7 @@ def start(trunk: ConformerTrunk, config: RecogniserConfig, audio: Tensor) -> Non
         held = weights(_content())
         trunk.load_state_dict(_named(held, config.layers), strict=False)
     except (struct.error, KeyError, IndexError, StopIteration, OSError, ValueError, RuntimeError):
-        raise OTHER_VERSION from None
+        raise _other_version() from None
     wanted, given = _theirs(held, audio), normalise(log_mel(audio, config.mel), None, 0)
     frames = min(wanted.shape[1], given.shape[1])
     wanted, given = wanted[:, :frames].flatten(0, 1), given[:, :frames].flatten(0, 1)
@@ -75,7 +74,7 @@ def start(trunk: ConformerTrunk, config: RecogniserConfig, audio: Tensor) -> Non
 def weights(content: bytes) -> dict[str, Tensor]:
     """Name → float32 tensor of a ``.hama`` file: a table of names, types, shapes and places, then the numbers."""
     if content[: len(MAGIC)] != MAGIC:
-        raise OTHER_VERSION
+        raise _other_version()
     (count,), at, table = struct.unpack_from("<I", content, 8), 12, []
     for _ in range(count):
         (length,) = struct.unpack_from("<H", content, at)
@@ -91,6 +90,10 @@ def weights(content: bytes) -> dict[str, Tensor]:
         values = np.frombuffer(content, kind, size // kind.itemsize, base + place)
         found[name] = torch.from_numpy(values.astype(np.float32).reshape(shape))
     return found
+
+
+def _other_version() -> ConfigError:
+    return ConfigError("hama's weights have another format than that of hama 1.7.0", "pip install hama==1.7.0")
 
 
 def _named(held: dict[str, Tensor], layers: int) -> dict[str, Tensor]:

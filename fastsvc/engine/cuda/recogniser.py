@@ -19,45 +19,6 @@ from fastsvc.features import content
 from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
 
 
-class CudaRecogniserEncoder(content.RecogniserEncoder):
-    """Units stay on the device. Only for the architecture "conv"."""
-
-    parts: ClassVar[tuple[type, type]]  # of one prepared length: weights, program
-
-    def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
-        self.config, self.device = config, torch.device(device)
-        self.output_device = self.device
-        weights, program = self.parts
-        with torch.inference_mode(False):
-            self.weights = weights(config, tensors, dtype, self.device)
-        self.programs = Programs(lambda frames: program(self.weights, frames), self.device)
-        self._describe(config)
-
-    def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D], on the device."""
-        return self.programs.within_memory(
-            lambda: content.RecogniserEncoder.encode(self, audio_to_device(audio, self.device))
-        )
-
-    def _units(self, mel: Tensor) -> Tensor:
-        units = torch.empty(1, mel.shape[1], self.channels, device=self.device)
-        for first, last, begin, end in blocks(mel.shape[1], content.BLOCK_FRAMES, self.weights.halo_frames):
-            program, replay = self.programs.prepared(prepared_length(end - begin))
-            program.mel[: end - begin].copy_(mel[0, begin:end])
-            program.valid_frames.fill_(end - begin)
-            replay()
-            units[0, first:last] = program.out[first - begin : last - begin]
-        return units
-
-    def warm_up(self, seconds: Iterable[float] | None = None) -> None:
-        """Make the graphs for recordings of these lengths, longest first; None: for every prepared length."""
-        frames = [round(duration * self.rate_hz) // self.hop_samples for duration in seconds or ()]
-        longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
-        shapes = {prepared_length(min(n, longest)) for n in (LENGTHS if seconds is None else frames)}
-        for shape in sorted(shapes, reverse=True):
-            self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
-
-
 class DilatedConv:
     """[T, C] -> [T, C']."""
 
@@ -121,4 +82,40 @@ class RecogniserProgram:
         self.out.copy_(torch.tanh(F.linear(weights.norm(x, "trunk.norm"), *weights.pair("bottleneck"))))
 
 
-CudaRecogniserEncoder.parts = RecogniserWeights, RecogniserProgram
+class CudaRecogniserEncoder(content.RecogniserEncoder):
+    """Units stay on the device. Only for the architecture "conv"."""
+
+    parts: ClassVar[tuple[type, type]] = RecogniserWeights, RecogniserProgram  # the latter for one prepared length
+
+    def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
+        self.config, self.device = config, torch.device(device)
+        self.output_device = self.device
+        weights, program = self.parts
+        with torch.inference_mode(False):
+            self.weights = weights(config, tensors, dtype, self.device)
+        self.programs = Programs(lambda frames: program(self.weights, frames), self.device)
+        self._describe(config)
+
+    def encode(self, audio) -> Tensor:
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D], on the device."""
+        return self.programs.within_memory(
+            lambda: content.RecogniserEncoder.encode(self, audio_to_device(audio, self.device))
+        )
+
+    def _units(self, mel: Tensor) -> Tensor:
+        units = torch.empty(1, mel.shape[1], self.channels, device=self.device)
+        for first, last, begin, end in blocks(mel.shape[1], content.BLOCK_FRAMES, self.weights.halo_frames):
+            program, replay = self.programs.prepared(prepared_length(end - begin))
+            program.mel[: end - begin].copy_(mel[0, begin:end])
+            program.valid_frames.fill_(end - begin)
+            replay()
+            units[0, first:last] = program.out[first - begin : last - begin]
+        return units
+
+    def warm_up(self, seconds: Iterable[float] | None = None) -> None:
+        """Make the graphs for recordings of these lengths, longest first; None: for every prepared length."""
+        frames = [round(duration * self.rate_hz) // self.hop_samples for duration in seconds or ()]
+        longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
+        shapes = {prepared_length(min(n, longest)) for n in (LENGTHS if seconds is None else frames)}
+        for shape in sorted(shapes, reverse=True):
+            self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))

@@ -34,8 +34,6 @@ class ThroatSettings(augment.AugmentConfig):
 
     owner: ClassVar[str] = "task.disguise.throat"
 
-    equaliser_db: float = 10.0
-    band_limit: float = 0.4
     noise: float = 0.5
     snr_db: tuple[float, ...] = (8.0, 45.0)
     reverb: float = 0.15

@@ -28,10 +28,8 @@ class JudgedTerm(Term):
 
 
 @dataclass(frozen=True)
-class ListenerTerm(Term):
+class ListenerTerm(JudgedTerm):
     weight: float = 0.0
-    start: float = 0.02
-    ramp: float = 0.05
     match: str = "cap"
 
 
